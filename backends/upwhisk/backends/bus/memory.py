@@ -1,0 +1,138 @@
+"""The bus inside one process: messages are handed over as objects, without a task switch where credits allow."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+from upwhisk.common.errors import InternalError, Unavailable
+from upwhisk.common.messages import Message
+from upwhisk.common.spi.bus import BusAbilities, Deliver, Delivery, MessageBus, Subscription
+
+MAX_WAITING = 10_000
+
+
+class _Topic:
+    """`waiting`: not delivered. `subscriber`: the one that is started."""
+
+    __slots__ = ("subscriber", "waiting")
+
+    def __init__(self) -> None:
+        self.waiting: deque[_MemoryDelivery] = deque()
+        self.subscriber: _MemorySubscription | None = None
+
+
+class _MemoryDelivery(Delivery):
+    __slots__ = ("holder", "is_done", "message")
+
+    def __init__(self, message: Message) -> None:
+        self.message = message
+        self.holder: _MemorySubscription | None = None
+        self.is_done = False
+
+    def done(self) -> None:
+        if not self.is_done:
+            self.is_done = True
+            if self.holder is not None:
+                self.holder.forget(self)
+
+
+class _MemorySubscription(Subscription):
+    def __init__(self, name: str, topic: _Topic, deliver: Deliver, credits: int) -> None:
+        self._name = name
+        self._topic = topic
+        self._deliver = deliver
+        self._credits = credits
+        self._open: dict[_MemoryDelivery, None] = {}
+        self._pumping = False
+
+    async def start(self) -> None:
+        if self._topic.subscriber not in (None, self):
+            raise InternalError(f"topic {self._name} has a subscriber already")
+        self._topic.subscriber = self
+        self.pump()
+
+    async def aclose(self) -> None:
+        if self._topic.subscriber is self:
+            self._topic.subscriber = None
+        for delivery in reversed(self._open):
+            delivery.holder = None
+            self._topic.waiting.appendleft(delivery)
+        self._open.clear()
+
+    def grant(self, credits: int) -> None:
+        self._credits += credits
+        self.pump()
+
+    def forget(self, delivery: _MemoryDelivery) -> None:
+        if self._open.pop(delivery, self) is None:
+            self.pump()
+
+    def pump(self) -> None:
+        """Hand over what credits allow. A consumer that sends, grants or finishes inside `deliver` comes back here:
+        the outermost call goes on for it, so the order stays and the stack does not grow."""
+        if self._pumping:
+            return
+        self._pumping = True
+        waiting = self._topic.waiting
+        try:
+            while waiting and len(self._open) < self._credits and self._topic.subscriber is self:
+                delivery = waiting.popleft()
+                if not delivery.is_done:  # its former subscription may have finished it in the meantime
+                    delivery.holder = self
+                    self._open[delivery] = None
+                    self._deliver(delivery)
+        finally:
+            self._pumping = False
+
+
+class MemoryBus(MessageBus):
+    """`max_waiting` messages may wait in a topic; the next is `Unavailable`."""
+
+    abilities = BusAbilities(durable=False)
+
+    def __init__(self, max_waiting: int = MAX_WAITING) -> None:
+        self._max_waiting = max_waiting
+        self._topics: dict[str, _Topic] = {}
+        self._is_open = False
+
+    async def start(self) -> None:
+        self._is_open = True
+
+    async def aclose(self) -> None:
+        self._is_open = False
+        for topic in self._topics.values():
+            if topic.subscriber is not None:
+                await topic.subscriber.aclose()
+        self._topics.clear()
+
+    def send(self, topic: str, message: Message) -> asyncio.Future[None]:
+        sent: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        queue = self._topic(topic)
+        if not self._is_open:
+            sent.set_exception(Unavailable("The message bus is closed."))
+        elif len(queue.waiting) >= self._max_waiting:
+            text = f"The message bus is full: {self._max_waiting} messages wait in {topic}."
+            sent.set_exception(Unavailable(text))
+        else:
+            sent.set_result(None)
+            queue.waiting.append(_MemoryDelivery(message))
+            if queue.subscriber is not None:
+                queue.subscriber.pump()
+        return sent
+
+    def subscribe(self, topic: str, deliver: Deliver, *, credits: int) -> Subscription:
+        return _MemorySubscription(topic, self._topic(topic), deliver, credits)
+
+    async def remove_topic(self, topic: str) -> None:
+        queue = self._topics.pop(topic, None)
+        if queue is not None:
+            if queue.subscriber is not None:
+                await queue.subscriber.aclose()
+            queue.waiting.clear()
+
+    def _topic(self, name: str) -> _Topic:
+        topic = self._topics.get(name)
+        if topic is None:
+            topic = self._topics[name] = _Topic()
+        return topic

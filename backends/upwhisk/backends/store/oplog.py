@@ -1,0 +1,137 @@
+"""The operation log: append-only files that make accepted work and records durable before the database has them.
+
+A commit of SQLite costs 15 to 25 us on the event loop (measured, one record with two indices 45 us), one `write` of a
+frame 2 to 3 us. So the hot path appends to this log, and a thread folds it into the database in large transactions.
+
+A file is `MAGIC` and frames; a frame is length and CRC-32 of the payload (little-endian, 32 bits each) and the payload.
+What a crash left half-written at the end of a file is ignored: nobody was told that it was accepted.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+from zlib import crc32
+
+import structlog
+
+from upwhisk.backends.store.folder import sync_folder
+
+MAGIC = b"UWKLOG1\n"
+SEGMENT_BYTES = 16 * 1024 * 1024
+_HEADER = struct.Struct("<II")
+_pack = _HEADER.pack
+log = structlog.get_logger(__name__)
+
+
+class Position(NamedTuple):
+    segment: int
+    offset: int
+
+
+def frame(payload: bytes) -> bytes:
+    return _pack(len(payload), crc32(payload)) + payload
+
+
+class OperationLog:
+    """The segment being written. Not thread-safe: one append at a time."""
+
+    def __init__(self, folder: Path, *, segment_bytes: int = SEGMENT_BYTES) -> None:
+        self.segment = 0
+        self.offset = 0
+        self._folder = folder
+        self._segment_bytes = segment_bytes
+        self._file: int | None = None
+
+    @property
+    def position(self) -> Position:
+        return Position(self.segment, self.offset)
+
+    @property
+    def is_full(self) -> bool:
+        return self.offset >= self._segment_bytes
+
+    def begin_segment(self, number: int) -> None:
+        """Go on in a new file. `OSError` leaves the log without one; the next append tries again."""
+        self.close()
+        self.segment, self.offset = number, 0
+        path = segment_path(self._folder, number)
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
+        try:
+            _write_all(handle, MAGIC)
+        except OSError:
+            os.close(handle)
+            path.unlink(missing_ok=True)
+            raise
+        self._file, self.offset = handle, len(MAGIC)
+        sync_folder(self._folder)
+
+    def append(self, data: bytes, *, sync: bool) -> None:
+        """Add whole frames; with `sync` they survive a power cut. `OSError`: none of them was added."""
+        if self._file is None:
+            self.begin_segment(self.segment + 1)
+        handle = self._file
+        assert handle is not None
+        try:
+            written = os.write(handle, data)
+            if written != len(data):
+                _write_all(handle, data[written:])
+            if sync:
+                os.fdatasync(handle)
+        except OSError:
+            self._take_back(handle)
+            if sync:
+                self.close()  # after a failed sync nobody knows what the disk has of this file
+            raise
+        self.offset += len(data)
+
+    def close(self) -> None:
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+
+    def remove_through(self, number: int) -> None:
+        for segment in segments(self._folder):
+            if segment <= number:
+                segment_path(self._folder, segment).unlink(missing_ok=True)
+
+    def _take_back(self, handle: int) -> None:
+        try:
+            os.ftruncate(handle, self.offset)
+        except OSError:
+            # A half-written frame ends what can be read of a file: go on in another.
+            log.exception("a log segment cannot be repaired", action="store.log", segment=self.segment)
+            self.close()
+
+
+def segment_path(folder: Path, number: int) -> Path:
+    return folder / f"log-{number:010d}"
+
+
+def segments(folder: Path) -> list[int]:
+    """Numbers of the log's files, ascending."""
+    names = (path.name.removeprefix("log-") for path in folder.glob("log-*"))
+    return sorted(int(name) for name in names if name.isdecimal())
+
+
+def scan(path: Path) -> Iterator[tuple[int, bytes]]:
+    """The intact frames of a file in order: the offset behind each, and its payload."""
+    data = path.read_bytes()
+    at = len(MAGIC) if data.startswith(MAGIC) else 0
+    while at and at + _HEADER.size <= len(data):
+        length, checksum = _HEADER.unpack_from(data, at)
+        payload = data[at + _HEADER.size : at + _HEADER.size + length]
+        if length == 0 or len(payload) != length or crc32(payload) != checksum:
+            break
+        at += _HEADER.size + length
+        yield at, payload
+    if at != len(data):
+        log.warning("the end of a log segment is not intact and is left out", action="store.log", file=path.name, at=at)
+
+
+def _write_all(handle: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(handle, data) :]

@@ -1,0 +1,91 @@
+"""`upwhisk standalone`."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+
+from upwhisk.cli.standalone import Ready, Standalone
+from upwhisk.common.errors import StartupError
+from upwhisk.common.logging import configure
+from upwhisk.common.settings import Settings, load_settings
+
+_BEGAN = time.monotonic()
+
+
+@click.command()
+@click.option("--host", help="Address to listen on. [default: 127.0.0.1]")
+@click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on; 0 takes a free one. [default: 3233]")
+@click.option("--data", type=click.Path(file_okay=False, path_type=Path), envvar="UPWHISK_DATA",
+              help="Folder that keeps everything. [default: ~/.local/share/upwhisk]")
+@click.option("--config", type=click.Path(dir_okay=False, path_type=Path), envvar="UPWHISK_CONFIG",
+              help="Settings file (TOML).")
+@click.option("--auth-file", type=click.Path(dir_okay=False, path_type=Path),
+              help="File with the guest's uuid:key (or set UPWHISK_AUTH). Without it the first start makes one.")
+@click.option("--node-kind", type=click.Choice(["dedicated", "harvest"]),
+              help="harvest: this machine has an owner; guests get what is left over. [default: dedicated]")
+@click.option("--insecure-http", is_flag=True, help="Allow listening beyond loopback without TLS.")
+def standalone(
+    host: str | None,
+    port: int | None,
+    data: Path | None,
+    config: Path | None,
+    auth_file: Path | None,
+    node_kind: str | None,
+    insecure_http: bool,
+) -> None:
+    """Run controller, balancer and one invoker in this process.
+
+    Needs no other service. What was accepted survives a crash. Stop it with Ctrl-C or SIGTERM: what runs may
+    finish; a second signal stops at once.
+    """
+    try:
+        settings = _override(load_settings(config), host, port, node_kind, insecure_http)
+        configure(settings.log)
+        folder = data or Path.home() / ".local/share/upwhisk"
+        _run(settings, folder.absolute(), auth_file)
+    except StartupError as error:
+        click.secho("error: ", fg="red", err=True, nl=False)
+        click.echo(str(error), err=True)
+        sys.exit(1)
+
+
+def _override(
+    settings: Settings, host: str | None, port: int | None, node_kind: str | None, insecure_http: bool
+) -> Settings:
+    server: dict[str, Any] = {}
+    if host is not None:
+        server["host"] = host
+    if port is not None:
+        server["port"] = port
+    if insecure_http:
+        server["insecure_http"] = True
+    node = settings.node if node_kind is None else msgspec.structs.replace(settings.node, kind=node_kind)
+    return msgspec.structs.replace(settings, server=msgspec.structs.replace(settings.server, **server), node=node)
+
+
+def _run(settings: Settings, data: Path, auth_file: Path | None) -> None:
+    import uvloop
+
+    async def main() -> None:
+        await Standalone(settings, data, auth_file=auth_file).run(_say)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main())
+
+
+def _say(ready: Ready) -> None:
+    took = time.monotonic() - _BEGAN
+    click.echo(f"upwhisk is ready at {ready.url} ({took:.1f} s); guests' network: {ready.network}")
+    for finding in ready.findings:
+        click.echo(f"  note: {finding}")
+    if ready.key.fresh:
+        click.echo(f"  key of 'guest' (shown this once): {ready.key.text}")
+    click.echo(f"  use it with: export WSK_CONFIG_FILE={ready.wskprops}")
+    sys.stdout.flush()

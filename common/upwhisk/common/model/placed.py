@@ -1,0 +1,36 @@
+"""The annotation `upwhisk` of a record: what OpenWhisk's fields cannot say."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Phases(msgspec.Struct, omit_defaults=True):
+    """How long each phase took, ms. `wait`: from acceptance until the node took it up; `place`: until it had a
+    container; `init` and `run`: around the guest; `paused`: frozen by the guard meanwhile."""
+
+    wait: float = 0.0
+    place: float = 0.0
+    init: float = 0.0
+    run: float = 0.0
+    paused: float = 0.0
+
+    @property
+    def duration_ms(self) -> int:
+        return round(self.init + self.run)
+
+    @property
+    def wait_ms(self) -> int:
+        return round(self.wait + self.place)
+
+
+class Placed(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """The annotation `upwhisk`: what OpenWhisk's fields cannot say."""
+
+    node: str
+    attempt: int = 1
+    start: str = ""
+    """warm, prewarmed or cold."""
+    why: str | None = None
+    trace: str | None = None
+    phases: Phases | None = None

@@ -1,0 +1,180 @@
+"""One TOML file and `UPWHISK_*` variables, checked at start; unknown keys are refused.
+
+A variable is named after its setting: `server.port` is `UPWHISK_SERVER_PORT`. Variables win over the file.
+Lists are comma-separated in variables.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_type_hints
+
+import msgspec
+from msgspec import Meta
+
+from upwhisk.common.errors import ConfigurationError
+from upwhisk.common.model.limits import SystemLimits
+
+Positive = Annotated[int, Meta(ge=1)]
+NotNegative = Annotated[int, Meta(ge=0)]
+Seconds = Annotated[float, Meta(ge=0)]
+Port = Annotated[int, Meta(ge=0, le=65535)]
+
+
+class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One table of the file."""
+
+
+class ServerSettings(_Section, frozen=True):
+    """`port` 0 takes a free one. `insecure_http`: allow listening beyond loopback without TLS."""
+
+    host: str = "127.0.0.1"
+    port: Port = 3233
+    insecure_http: bool = False
+    drain_s: Seconds = 30.0
+    header_timeout_s: Seconds = 20.0
+    """How long a client may take to send a whole request."""
+
+
+class StoreSettings(_Section, frozen=True):
+    """`process`: what was acknowledged survives `kill -9`; `power`: a power cut too (one fsync a commit)."""
+
+    durability: Literal["process", "power"] = "process"
+    min_free_mb: NotNegative = 256
+
+
+class RetentionSettings(_Section, frozen=True):
+    """Records older than `max_age_s`, beyond `max_records`, or beyond `max_mb` go, oldest first. 0 = no such bound."""
+
+    max_age_s: NotNegative = 7 * 24 * 3600
+    max_records: NotNegative = 0
+    max_mb: NotNegative = 1024
+    interval_s: Seconds = 10.0
+
+
+class QueueSettings(_Section, frozen=True):
+    """Work waiting for a permit. `max_wait_s` bounds blocking callers, `max_age_s` everybody."""
+
+    max_length: Positive = 2048
+    max_length_per_namespace: Positive = 1024
+    max_wait_s: Seconds = 30.0
+    max_age_s: Seconds = 3600.0
+
+
+class NodeSettings(_Section, frozen=True):
+    """`memory_mb` 0: half of the machine's. `kind` harvest: the machine has an owner, guests get what is left over."""
+
+    kind: Literal["dedicated", "harvest"] = "dedicated"
+    memory_mb: NotNegative = 0
+    name: str = "0"
+
+
+class PoolSettings(_Section, frozen=True):
+    """`freeze_after_s` of idleness a warm container is frozen, `evict_after_s` it is destroyed."""
+
+    freeze_after_s: Seconds = 10.0
+    evict_after_s: Seconds = 600.0
+    starts_at_once: Positive = 4
+    prewarm: bool = True
+
+
+class GuestSettings(_Section, frozen=True):
+    """`network`: for actions that do not say (`auto`: outbound where it works, else api). `allow`: private networks
+    that outbound guests may reach, CIDR."""
+
+    network: Literal["auto", "none", "api", "outbound"] = "auto"
+    allow: tuple[str, ...] = ()
+    scratch_mb: Positive = 128
+    processes: Positive = 1024
+    open_files: Positive = 1024
+    cpu_cores: Seconds = 0.0
+    """Cores one container may use at most; 0: as many as the node has."""
+    runtimes: str = ""
+    """Path of a runtimes manifest that replaces the built-in one."""
+
+
+class PluginSettings(_Section, frozen=True):
+    """Which implementation serves each plug-in point (`upwhisk.common.plugins`)."""
+
+    store: str = "sqlite"
+    bus: str = "memory"
+    nodes: str = "memory"
+    containers: str = "process"
+    logs: str = "inline"
+    forecaster: str = "persistence"
+
+
+class PlacementSettings(_Section, frozen=True):
+    policy: str = "warm"
+
+
+class LogSettings(_Section, frozen=True):
+    """The platform's own log, on standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "text", "json"] = "auto"
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Everything a process is told, one field a table of the file."""
+
+    server: ServerSettings = ServerSettings()
+    store: StoreSettings = StoreSettings()
+    retention: RetentionSettings = RetentionSettings()
+    queue: QueueSettings = QueueSettings()
+    node: NodeSettings = NodeSettings()
+    pool: PoolSettings = PoolSettings()
+    guest: GuestSettings = GuestSettings()
+    plugins: PluginSettings = PluginSettings()
+    placement: PlacementSettings = PlacementSettings()
+    log: LogSettings = LogSettings()
+    limits: SystemLimits = SystemLimits()
+
+
+PREFIX = "UPWHISK_"
+RESERVED = frozenset({"UPWHISK_AUTH", "UPWHISK_DATA", "UPWHISK_CONFIG", "UPWHISK_TEST_CACHE"})
+"""Variables that are no settings; those beginning with `UPWHISK_TEST_` belong to the tests."""
+
+
+def load_settings(file: Path | None = None, environment: Mapping[str, str] | None = None) -> Settings:
+    """Read `file` (if any) and the environment. Raises `ConfigurationError` that names the setting."""
+    raw = _read_file(file) if file is not None else {}
+    for name, value in (os.environ if environment is None else environment).items():
+        if name.startswith(PREFIX) and name not in RESERVED and not name.startswith("UPWHISK_TEST_"):
+            _apply_variable(raw, name, value)
+    try:
+        return msgspec.convert(raw, Settings, strict=False)
+    except msgspec.ValidationError as error:
+        raise ConfigurationError(*_explain(error)) from None
+
+
+def _read_file(file: Path) -> dict[str, Any]:
+    try:
+        with file.open("rb") as stream:
+            return tomllib.load(stream)
+    except OSError as error:
+        raise ConfigurationError("--config", f"cannot read '{file}': {error.strerror}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError("--config", f"'{file}' is not TOML: {error}") from None
+
+
+def _apply_variable(raw: dict[str, Any], name: str, value: str) -> None:
+    section, _, key = name.removeprefix(PREFIX).lower().partition("_")
+    hints = get_type_hints(Settings)
+    if section not in hints or not key:
+        raise ConfigurationError(name, f"no such setting; tables are {', '.join(sorted(hints))}")
+    fields = get_type_hints(hints[section])
+    if key not in fields:
+        raise ConfigurationError(name, f"no such setting; {section} has {', '.join(sorted(fields))}")
+    is_list = str(fields[key]).startswith("tuple")
+    table = raw.setdefault(section, {})
+    if isinstance(table, dict):
+        table[key] = [v.strip() for v in value.split(",") if v.strip()] if is_list else value
+
+
+def _explain(error: msgspec.ValidationError) -> tuple[str, str]:
+    text, _, path = str(error).partition(" - at `$")
+    return path.rstrip("`").lstrip(".") or "(top level)", text

@@ -1,0 +1,109 @@
+"""aiohttp's connection handler with three things added: our error shape for bytes that are no request, a deadline
+for the head of a request, and silence in the log about both."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, cast
+
+import structlog
+from aiohttp import web
+
+from upwhisk.common.ids import new_transaction_id
+from upwhisk.controller.api.errors import (
+    MAX_FIELD,
+    MAX_HEADERS,
+    MAX_LINE,
+    error_reply,
+    plain_error,
+    unparsable,
+)
+from upwhisk.controller.api.request import RequestTimeout
+
+log = structlog.get_logger(__name__)
+Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+IDLE_S = 70.0
+"""Idle keep-alive connections are closed after this time."""
+LINGER_S = 3.0
+"""How long the rest of a refused body is read and dropped, so that the client sees the answer."""
+
+
+class ApiProtocol(web.RequestHandler):
+    """One connection."""
+
+    __slots__ = ("_head_deadline", "_head_timeout_s")
+
+    def __init__(self, manager: web.Server, head_timeout_s: float, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(
+            manager,
+            loop=loop,
+            keepalive_timeout=IDLE_S,
+            access_log=cast(Any, None),
+            max_line_size=MAX_LINE,
+            max_field_size=MAX_FIELD,
+            max_headers=MAX_HEADERS,
+            lingering_time=LINGER_S,
+            auto_decompress=False,
+        )
+        self._head_timeout_s = head_timeout_s
+        self._head_deadline: asyncio.TimerHandle | None = None
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._messages:
+            if self._head_deadline is not None:
+                self._head_deadline.cancel()
+                self._head_deadline = None
+        elif self._head_deadline is None and self._waiter is not None:
+            # Bytes, but no whole head, while nothing is being handled: a request has begun.
+            self._expect_head()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        if self._head_deadline is not None:
+            self._head_deadline.cancel()
+            self._head_deadline = None
+        super().connection_lost(exc)
+
+    def _expect_head(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._head_deadline = loop.call_later(self._head_timeout_s, self._head_is_late)
+
+    def _head_is_late(self) -> None:
+        self._head_deadline = None
+        if self.transport is None:
+            return
+        reply = error_reply(RequestTimeout(), new_transaction_id())
+        self.transport.write(reply.closing_bytes())
+        self.force_close()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> web.StreamResponse:
+        """Answers for bytes that are no request; handlers' own errors never come here."""
+        code, text = unparsable(exc) if status == 400 else (status, "There was an internal server error.")
+        level = log.debug if status == 400 else log.error
+        level(
+            "unparsable request",
+            action="api.unparsable",
+            status=code,
+            exc_info=exc if status != 400 else None,
+        )
+        reply = plain_error(code, text, new_transaction_id())
+        reply.close = True
+        return cast(web.StreamResponse, reply)
+
+
+class ApiConnections(web.Server):
+    """Makes an `ApiProtocol` for each connection."""
+
+    def __init__(self, handler: Handler, head_timeout_s: float) -> None:
+        super().__init__(cast(Any, handler))
+        self._head_timeout_s = head_timeout_s
+
+    def __call__(self) -> web.RequestHandler:
+        return ApiProtocol(self, self._head_timeout_s, asyncio.get_running_loop())

@@ -1,0 +1,174 @@
+"""The HTTP listener: request -> transaction id -> route -> credentials -> handler -> answer."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, cast
+
+import structlog
+from aiohttp import web
+
+from upwhisk.common.errors import HttpError, MethodNotAllowed, NotAuthorized, NotFound, Unavailable
+from upwhisk.common.ids import new_transaction_id
+from upwhisk.common.resource import Resource
+from upwhisk.controller.api.errors import error_reply, unexpected_reply
+from upwhisk.controller.api.protocol import ApiConnections
+from upwhisk.controller.api.reply import OPERATOR_CORS, Reply, text_reply
+from upwhisk.controller.api.request import Request, check_accept
+from upwhisk.controller.api.routing import Access, Match, Route, Router
+from upwhisk.controller.auth import Authenticator
+
+log = structlog.get_logger(__name__)
+_NO_ROUTE: Final = "The requested resource could not be found."
+_API: Final = ("/api/v1/", "/upwhisk/v1/")
+_MAX_TRANSACTION_ID: Final = 255
+_BACKLOG: Final = 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListenerSettings:
+    """`open_operators`: `/metrics`, `/invokers` and the like answer callers beyond loopback too. `drain_s` bounds
+    the wait for requests that are being handled when the listener closes."""
+
+    host: str
+    port: int
+    header_timeout_s: float
+    drain_s: float = 30.0
+    open_operators: bool = False
+    unix_path: str | None = None
+    """Also listen on this Unix socket: guests reach the API through it."""
+
+
+class ApiServer(Resource):
+    """`counts`: answers by route and status, for `/metrics`."""
+
+    def __init__(
+        self,
+        settings: ListenerSettings,
+        router: Router,
+        authenticator: Authenticator,
+        counts: Counter[tuple[str, int]],
+    ) -> None:
+        self._settings = settings
+        self._router = router
+        self._authenticator = authenticator
+        self._counts = counts
+        self._draining = False
+        self._runner: web.ServerRunner | None = None
+
+    @property
+    def port(self) -> int:
+        """The port that was taken; only after `start`."""
+        assert self._runner is not None
+        return int(self._runner.addresses[0][1])
+
+    async def start(self) -> None:
+        connections = ApiConnections(self._serve, self._settings.header_timeout_s)
+        self._runner = web.ServerRunner(connections, shutdown_timeout=self._settings.drain_s)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, self._settings.host, self._settings.port, backlog=_BACKLOG)
+        await site.start()
+        if self._settings.unix_path is not None:
+            await self._listen_unix(self._runner, self._settings.unix_path)
+
+    @staticmethod
+    async def _listen_unix(runner: web.ServerRunner, path: str) -> None:
+        Path(path).unlink(missing_ok=True)
+        await web.UnixSite(runner, path, backlog=_BACKLOG).start()
+        Path(path).chmod(0o600)
+
+    def drain(self) -> None:
+        """From now on the API answers 503; what is being handled goes on."""
+        self._draining = True
+
+    async def aclose(self) -> None:
+        self._draining = True
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    async def _serve(self, http: web.BaseRequest) -> web.StreamResponse:
+        transaction_id = _transaction_id(http.headers.get("X-Request-ID"))
+        path, _, raw_query = http.raw_path.partition("?")
+        if not path.startswith("/"):
+            # The absolute form, as proxies send it.
+            path, raw_query = http.rel_url.raw_path, http.rel_url.raw_query_string
+        route = ""
+        try:
+            match = self._router.match(path)
+            found = match.methods.get(http.method)
+            if found is None:
+                reply = await self._unrouted(http, path, match)
+            else:
+                route = found.pattern
+                request = Request(
+                    http, transaction_id, match.parameters, raw_query, self._settings.header_timeout_s
+                )
+                reply = await self._handle(http, found, request)
+        except HttpError as error:
+            reply = error_reply(error, transaction_id)
+        except ConnectionError:
+            reply = Reply(400, close=True)
+        except Exception as error:  # noqa: BLE001  the last border: logged, answered as a fault of ours
+            reply = unexpected_reply(error, transaction_id)
+        reply.transaction_id = transaction_id
+        self._counts[route, reply.status] += 1
+        return cast(web.StreamResponse, reply)
+
+    async def _handle(self, http: web.BaseRequest, route: Route, request: Request) -> Reply:
+        if route.access is Access.LOGIN:
+            headers = http.headers
+            accept = headers.get("Accept")
+            if accept is not None:
+                check_accept(accept)
+            if self._draining:
+                raise Unavailable()
+            credentials = headers.get("Authorization")
+            identity = self._authenticator.cached(credentials)
+            request.identity = identity or await self._authenticator.identify(credentials)
+        elif route.access is Access.OPERATOR:
+            self._check_operator(http)
+            reply = await route.handler(request)
+            reply.cors = OPERATOR_CORS
+            return reply
+        return await route.handler(request)
+
+    async def _unrouted(self, http: web.BaseRequest, path: str, match: Match) -> Reply:
+        """No handler for this path and method: `OPTIONS`, 404 or 405, below the API only for those who may ask."""
+        if http.method == "OPTIONS":
+            reply = text_reply("OK")
+            if any(r.access is Access.OPERATOR for r in match.methods.values()):
+                reply.cors = OPERATOR_CORS
+            return reply
+        if path.startswith(_API) and not any(r.access is Access.OPEN for r in match.methods.values()):
+            check_accept(http.headers.get("Accept"))
+            await self._authenticator.identify(http.headers.get("Authorization"))
+        if match.methods:
+            raise MethodNotAllowed(tuple(match.methods))
+        raise NotFound(_NO_ROUTE)
+
+    def _check_operator(self, http: web.BaseRequest) -> None:
+        if not self._settings.open_operators and not _is_loopback(http.remote):
+            raise NotAuthorized()
+
+
+def _transaction_id(sent: str | None) -> str:
+    """The caller's own id, if it is printable, of sane length and no id of ours (`sid_...`)."""
+    if (
+        sent
+        and len(sent) <= _MAX_TRANSACTION_ID
+        and not sent.startswith("sid_")
+        and sent.isascii()
+        and sent.isprintable()
+    ):
+        return sent
+    return new_transaction_id()
+
+
+def _is_loopback(address: str | None) -> bool:
+    try:
+        return address is not None and ipaddress.ip_address(address.partition("%")[0]).is_loopback
+    except ValueError:
+        return False

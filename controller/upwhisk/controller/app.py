@@ -1,0 +1,144 @@
+"""The composition root of a controller: builds and connects everything behind the REST API."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+import structlog
+from prometheus_client import CollectorRegistry
+
+from upwhisk.common.clock import Clock
+from upwhisk.common.ids import ActivationId
+from upwhisk.common.resource import Resource
+from upwhisk.common.settings import Settings
+from upwhisk.common.spi.bus import MessageBus
+from upwhisk.common.spi.logs import LogStore
+from upwhisk.common.spi.nodes import NodeRegistry
+from upwhisk.common.spi.store import ArtifactStore
+from upwhisk.common.tasks import TaskOwner
+from upwhisk.controller.api.ports import Health, Services
+from upwhisk.controller.api.routes import api_server
+from upwhisk.controller.api.server import ApiServer, ListenerSettings
+from upwhisk.controller.auth import Authenticator
+from upwhisk.controller.catalog import Catalog
+from upwhisk.controller.fire import FirePorts, FireService
+from upwhisk.controller.invocation import InvocationPorts, InvocationService
+from upwhisk.controller.kinds import KindsPort
+from upwhisk.controller.live import LiveView, PhaseOf
+from upwhisk.controller.recovery import Recovery, RecoveryPorts
+from upwhisk.controller.sequence import SequencePorts, Sequences
+from upwhisk.loadbalancer.balancer import Balancer, Pending
+from upwhisk.loadbalancer.nodeview import NodeView
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ControllerParts:
+    """What a controller shares with the rest, chosen by name elsewhere."""
+
+    store: ArtifactStore
+    bus: MessageBus
+    registry: NodeRegistry
+    logs: LogStore
+    kinds: KindsPort
+    health: Health
+    clock: Clock
+    phase_of: PhaseOf
+
+
+class Controller(Resource):
+    """One controller. `start` returns when it listens; accepted work of the last run goes on then."""
+
+    def __init__(
+        self, parts: ControllerParts, settings: Settings, *, name: str = "0", unix_path: str | None = None
+    ) -> None:
+        self._parts = parts
+        self._settings = settings
+        self._tasks = TaskOwner("controller")
+        self.metrics = CollectorRegistry()
+        self.authenticator = Authenticator(parts.store.subjects, parts.clock)
+        self.balancer = Balancer(
+            parts.bus,
+            NodeView(parts.registry),
+            parts.clock,
+            settings.queue,
+            policy=settings.placement.policy,
+            controller=name,
+        )
+        catalog = Catalog(parts.store.entities)
+        self._sequences = Sequences(
+            SequencePorts(
+                store=parts.store,
+                catalog=catalog,
+                balancer=self.balancer,
+                clock=parts.clock,
+                max_length=settings.limits.sequence_length,
+            )
+        )
+        self._recovery = Recovery(
+            RecoveryPorts(
+                store=parts.store,
+                balancer=self.balancer,
+                sequences=self._sequences,
+                clock=parts.clock,
+                max_age_s=settings.queue.max_age_s,
+            )
+        )
+        self.server = self._listener(self._services(catalog), unix_path)
+
+    def _services(self, catalog: Catalog) -> Services:
+        parts, balancer, sequences = self._parts, self.balancer, self._sequences
+        store, clock = parts.store, parts.clock
+        return Services(
+            catalog=catalog,
+            entities=store.entities,
+            activations=store.activations,
+            logs=parts.logs,
+            invocations=InvocationService(InvocationPorts(store, balancer, sequences, clock)),
+            fires=FireService(FirePorts(store, catalog, balancer, sequences, clock)),
+            live=LiveView(balancer, sequences, store.journal, clock, parts.phase_of),
+            kinds=parts.kinds,
+            nodes=parts.registry,
+            health=parts.health,
+            limits=self._settings.limits,
+            clock=clock,
+        )
+
+    def _listener(self, services: Services, unix_path: str | None) -> ApiServer:
+        server = self._settings.server
+        listener = ListenerSettings(
+            host=server.host,
+            port=server.port,
+            header_timeout_s=server.header_timeout_s,
+            drain_s=5.0,
+            unix_path=unix_path,
+        )
+        return api_server(listener, services, self.authenticator, self.metrics)
+
+    async def start(self) -> None:
+        self.balancer.on_expired(self._expired)
+        await self.balancer.start()
+        await self._recovery.run()
+        await self.server.start()
+
+    def _expired(self, pending: Pending) -> None:
+        self._tasks.start(self._recovery.expire(pending), "expire")
+
+    async def stop_accepting(self) -> None:
+        """New requests get 503; who waits for work that has not started gets its id, which is durable by then."""
+        self.server.drain()
+        self.balancer.stopping = True
+        self.balancer.release_waiting()
+        await asyncio.sleep(0)
+
+    async def aclose(self) -> None:
+        self.balancer.stopping = True
+        await self._sequences.aclose()
+        await self.server.aclose()
+        await self._tasks.aclose()
+        await self.balancer.aclose()
+
+    def unfinished(self, id: ActivationId) -> bool:
+        return self.balancer.find(id) is not None

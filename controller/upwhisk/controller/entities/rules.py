@@ -1,0 +1,170 @@
+"""Creating, updating, enabling, disabling and deleting rules.
+
+The status of a rule is kept with its trigger, because a fire reads only that. A rule is written before its link, so
+that no link ever leads to a rule that is not there; without the link it reports `inactive`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from upwhisk.common.clock import Clock
+from upwhisk.common.errors import BadRequest, Conflict, NotFound
+from upwhisk.common.model.identity import Identity
+from upwhisk.common.model.limits import SystemLimits
+from upwhisk.common.model.rule import Reference, Rule, RuleStatus, reference_to
+from upwhisk.common.model.trigger import RuleLink, Trigger
+from upwhisk.common.names import EntityName, parse_reference
+from upwhisk.controller import namespace_limits
+from upwhisk.controller.catalog import Catalog
+from upwhisk.controller.entities import fields
+from upwhisk.controller.entities.actions import EXISTS
+from upwhisk.controller.entities.triggers import Links, TriggerWriter
+from upwhisk.controller.entitlement import refused_entity
+from upwhisk.controller.json_body import decode_as, decode_object, malformed_content
+
+
+class RuleBody(fields.CommonBody):
+    trigger: fields.Field = fields.UNSET
+    action: fields.Field = fields.UNSET
+
+
+class RuleWriter:
+    def __init__(self, catalog: Catalog, triggers: TriggerWriter, limits: SystemLimits, clock: Clock) -> None:
+        self._catalog = catalog
+        self._triggers = triggers
+        self._limits = limits
+        self._clock = clock
+
+    async def put(
+        self, identity: Identity, name: EntityName, body: bytes, *, overwrite: bool
+    ) -> tuple[Rule, RuleStatus]:
+        """Created active; an update keeps the status, and moves the link when the trigger changes."""
+        raw = decode_as(body, RuleBody, self._limits.json_depth)
+        size = namespace_limits.parameter_bytes(identity.limits, self._limits)
+        annotations = fields.parameters(raw.annotations, "annotations", size)
+        stored = await self._catalog.find(Rule, name)
+        if stored is not None and not overwrite:
+            raise Conflict(EXISTS)
+        trigger = _named(raw.trigger, identity, stored.trigger if stored else None)
+        action = _named(raw.action, identity, stored.action if stored else None)
+        await self._check_exists(identity, trigger, action)
+        status: RuleStatus = "active" if stored is None else await self.status(stored)
+        rule = Rule(
+            name=name,
+            trigger=trigger,
+            action=action,
+            version=fields.version(raw.version, stored.version if stored else None),
+            publish=fields.publish(raw.publish, stored.publish if stored else False),
+            annotations=(stored.annotations if stored else ()) if annotations is None else annotations,
+            updated=self._clock.now_ms(),
+            revision=stored.revision if stored else None,
+        )
+        rule = await self._catalog.put(rule)
+        if stored is not None and stored.trigger != trigger:
+            await self._unlink(stored)
+        await self._link(rule, status)
+        return rule, status
+
+    async def delete(self, name: EntityName) -> Rule:
+        rule = await self._catalog.get(Rule, name)
+        await self._unlink(rule)
+        await self._catalog.delete(rule)
+        return rule
+
+    async def set_status(self, name: EntityName, status: RuleStatus) -> None:
+        rule = await self._catalog.get(Rule, name)
+        if not await self._link(rule, status):
+            raise NotFound("Only rules with existing triggers can be activated")
+
+    async def status(self, rule: Rule) -> RuleStatus:
+        """`inactive` when the trigger is gone, or knows nothing of the rule."""
+        try:
+            trigger = await self._catalog.find(Trigger, rule.trigger.entity)
+        except Conflict:
+            return "inactive"
+        link = trigger.rules.get(rule.name.document_id) if trigger is not None else None
+        return "inactive" if link is None else link.status
+
+    async def _link(self, rule: Rule, status: RuleStatus) -> bool:
+        link = RuleLink(rule.action, status)
+
+        def add(links: Links) -> Links:
+            links[rule.name.document_id] = link
+            return links
+
+        return await self._triggers.change_links(rule.trigger.entity, add) is not None
+
+    async def _unlink(self, rule: Rule) -> None:
+        def remove(links: Links) -> Links:
+            links.pop(rule.name.document_id, None)
+            return links
+
+        try:
+            await self._triggers.change_links(rule.trigger.entity, remove)
+        except Conflict:
+            # The name has been given to another kind of entity, which has no links.
+            if await self._is_trigger(rule.trigger.entity):
+                raise
+
+    async def _is_trigger(self, name: EntityName) -> bool:
+        try:
+            return await self._catalog.find(Trigger, name) is not None
+        except Conflict:
+            return False
+
+    async def _check_exists(self, identity: Identity, trigger: Reference, action: Reference) -> None:
+        if trigger.entity.namespace != identity.namespace:
+            raise refused_entity(trigger.entity)
+        if trigger.entity.package is not None or not await self._is_trigger(trigger.entity):
+            raise BadRequest(f"trigger {trigger} does not exist")
+        foreign = action.entity.namespace != identity.namespace
+        resolved = (
+            None if foreign and action.entity.package is None else await self._find_action(action.entity)
+        )
+        if foreign and (resolved is None or not resolved):
+            raise refused_entity(action.entity)
+        if resolved is None:
+            raise BadRequest(f"action {action} does not exist")
+
+    async def _find_action(self, name: EntityName) -> bool | None:
+        """None if there is no such action, else whether it is shared."""
+        try:
+            resolved = await self._catalog.resolve(name)
+        except Conflict:
+            return None
+        return None if resolved is None else resolved.shared
+
+
+def _named(field: fields.Field, identity: Identity, stored: Reference | None) -> Reference:
+    value = fields.value_of(field)
+    if value is fields.UNSET:
+        if stored is None:
+            raise BadRequest("rule requires a valid trigger and a valid action")
+        return stored
+    return reference_to(parse_reference(_as_text(value), identity.namespace))
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, dict):
+        path, name = value.get("path"), value.get("name")
+        if isinstance(path, str) and isinstance(name, str):
+            return f"/{path.removeprefix('/')}/{name}"
+    raise malformed_content(
+        "a trigger or action is named by '/namespace/name' or by an object with 'path' and 'name'"
+    )
+
+
+def parse_status(body: bytes, depth: int) -> RuleStatus:
+    """What a POST wants of a rule; other fields than `status` are tolerated."""
+    status = decode_object(body, depth).get("status")
+    if status == "active":
+        return "active"
+    if status == "inactive":
+        return "inactive"
+    shown = msgspec.json.encode(status).decode()
+    raise malformed_content(f"'status' must be 'active' or 'inactive', not {shown[:100]}")

@@ -1,0 +1,152 @@
+"""A fire: one record for the trigger, one activation for the action of each active rule, all accepted at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from upwhisk.common.clock import Clock
+from upwhisk.common.errors import HttpError, InternalError, NotFound, Unavailable
+from upwhisk.common.ids import ActivationId, new_activation_id
+from upwhisk.common.messages import ActivationMessage
+from upwhisk.common.model.activation import Activation, succeeded
+from upwhisk.common.model.identity import Identity
+from upwhisk.common.model.parameters import to_mapping
+from upwhisk.common.model.trigger import RuleLink, Trigger
+from upwhisk.common.spi.store import ArtifactStore
+from upwhisk.controller.accept import check_final, message_of
+from upwhisk.controller.catalog import Catalog, ResolvedAction
+from upwhisk.controller.entitlement import refused_entity
+from upwhisk.controller.sequence import Sequences
+from upwhisk.loadbalancer.balancer import Balancer
+
+_text = msgspec.json.Encoder().encode
+
+
+@dataclass(frozen=True, slots=True)
+class FirePorts:
+    store: ArtifactStore
+    catalog: Catalog
+    balancer: Balancer
+    sequences: Sequences
+    clock: Clock
+
+
+@dataclass(frozen=True, slots=True)
+class _Started:
+    message: ActivationMessage
+    action: ResolvedAction
+
+
+class FireService:
+    def __init__(self, ports: FirePorts) -> None:
+        self._ports = ports
+
+    async def fire(
+        self,
+        identity: Identity,
+        trigger: Trigger,
+        payload: dict[str, Any],
+        headers: Mapping[str, str],
+        transaction_id: str,
+    ) -> ActivationId | None:
+        """Fire `trigger`; None if no rule is active. `Unavailable`: nothing was accepted."""
+        if not trigger.has_active_rule:
+            return None
+        reason = self._ports.store.accepts_work()
+        if reason is not None:
+            raise Unavailable(f"{Unavailable.default} {reason}.")
+        arguments = {**to_mapping(trigger.parameters), "__ow_headers": dict(headers), **payload}
+        started: list[_Started] = []
+        logs: list[str] = []
+        for rule, link in trigger.rules.items():
+            logs.append(await self._start(identity, rule, link, arguments, transaction_id, started))
+        record = self._record(identity, trigger, payload, tuple(logs))
+        await self._ports.store.journal.accept([s.message for s in started], [record])
+        for one in started:
+            await self._let_go(one, identity)
+        return record.activation_id
+
+    async def _start(
+        self,
+        identity: Identity,
+        rule: str,
+        link: RuleLink,
+        arguments: dict[str, Any],
+        transaction_id: str,
+        started: list[_Started],
+    ) -> str:
+        """Prepare the action of one rule; returns the rule's line in the trigger's log."""
+        action_id = link.action.document_id
+        line: dict[str, Any] = {"statusCode": 1, "success": False, "rule": rule, "action": action_id}
+        if link.status != "active":
+            line["error"] = f"Rule '{rule}' is inactive, action '{action_id}' was not activated."
+            return _text(line).decode()
+        try:
+            action = await self._action(identity, link, arguments, len(started))
+        except HttpError as error:
+            line["statusCode"] = 1 if error.status < 500 else 3
+            line["error"] = error.text if error.status < 500 else InternalError.default
+            return _text(line).decode()
+        message = self._message(identity, action, arguments, transaction_id)
+        started.append(_Started(message, action))
+        line = {
+            "statusCode": 0,
+            "success": True,
+            "activationId": message.activation_id,
+            "rule": rule,
+            "action": action_id,
+        }
+        return _text(line).decode()
+
+    async def _action(
+        self, identity: Identity, link: RuleLink, arguments: dict[str, Any], earlier: int
+    ) -> ResolvedAction:
+        name = link.action.entity
+        action = await self._ports.catalog.resolve(name)
+        if name.namespace != identity.namespace and (action is None or not action.shared):
+            raise refused_entity(name)
+        if action is None:
+            raise NotFound()
+        check_final(action, arguments)
+        reason = self._ports.balancer.refusal(identity.namespace, earlier + 1)
+        if reason is not None:
+            raise Unavailable()
+        return action
+
+    def _message(
+        self, identity: Identity, action: ResolvedAction, arguments: dict[str, Any], transaction_id: str
+    ) -> ActivationMessage:
+        message = message_of(
+            identity,
+            action,
+            arguments,
+            activation_id=new_activation_id(),
+            transaction_id=transaction_id,
+            now_ms=self._ports.clock.now_ms(),
+        )
+        message.journalled = True
+        return message
+
+    async def _let_go(self, one: _Started, identity: Identity) -> None:
+        if one.action.is_sequence:
+            await self._ports.sequences.begin(one.message, identity, accepted=True)
+        else:
+            self._ports.balancer.publish(one.message)
+
+    def _record(
+        self, identity: Identity, trigger: Trigger, payload: dict[str, Any], logs: tuple[str, ...]
+    ) -> Activation:
+        return Activation(
+            namespace=identity.namespace,
+            name=trigger.name.name,
+            version=trigger.version,
+            subject=identity.subject,
+            activation_id=new_activation_id(),
+            start=self._ports.clock.now_ms(),
+            response=succeeded(payload),
+            logs=logs,
+        )

@@ -1,0 +1,102 @@
+"""One invocation, from identity to result. The steps are numbered in reading order."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from upwhisk.common.clock import Clock
+from upwhisk.common.errors import NotYetAvailable, Unavailable
+from upwhisk.common.ids import new_activation_id
+from upwhisk.common.messages import ActivationMessage
+from upwhisk.common.model.activation import Activation
+from upwhisk.common.spi.store import ArtifactStore
+from upwhisk.controller.accept import check_final, message_of
+from upwhisk.controller.api.ports import Call, Invoked
+from upwhisk.controller.sequence import Sequences
+from upwhisk.loadbalancer.balancer import Balancer, Stopping
+
+
+@dataclass(frozen=True, slots=True)
+class InvocationPorts:
+    store: ArtifactStore
+    balancer: Balancer
+    sequences: Sequences
+    clock: Clock
+
+
+class InvocationService:
+    """Runs actions for callers: answers with the record, or with an id that is durable."""
+
+    def __init__(self, ports: InvocationPorts) -> None:
+        self._ports = ports
+
+    async def invoke(self, call: Call) -> Invoked:
+        """`BadRequest`, `Unavailable`, `NotYetAvailable`: nothing was accepted."""
+        action = call.action
+        # 1. May it be accepted at all?
+        check_final(action, call.payload)
+        if action.conductor:
+            raise NotYetAvailable("The conductor annotation (compositions)")
+        self._check_room(call.identity.namespace)
+        # 2. The message, with an id of its own.
+        message = message_of(
+            call.identity,
+            action,
+            call.payload,
+            activation_id=new_activation_id(),
+            transaction_id=call.transaction_id,
+            now_ms=self._ports.clock.now_ms(),
+        )
+        message.traceparent = call.traceparent
+        if action.is_sequence:
+            done = await self._ports.sequences.begin(message, call.identity)
+            return await self._wait_for_sequence(message, done, call)
+        # 3. Without a waiting caller it is durable before it is published.
+        if not call.blocking:
+            message.journalled = True
+            await self._ports.store.journal.accept([message])
+            self._ports.balancer.publish(message)
+            return Invoked(message.activation_id, None)
+        message.blocking = True
+        return await self._wait(message, self._ports.balancer.publish(message), call.wait_ms)
+
+    def _check_room(self, namespace: str) -> None:
+        reason = self._ports.store.accepts_work() or self._ports.balancer.refusal(namespace)
+        if reason is not None:
+            raise Unavailable(f"{Unavailable.default} {reason}.")
+
+    async def _wait(
+        self, message: ActivationMessage, done: asyncio.Future[Activation], wait_ms: int
+    ) -> Invoked:
+        # 4. With one, the record is the answer; who waits too long gets an id that is durable by then.
+        try:
+            async with asyncio.timeout(wait_ms / 1000):
+                return Invoked(message.activation_id, await done)
+        except (TimeoutError, Stopping):
+            await self._keep(message)
+            return Invoked(message.activation_id, None)
+
+    async def _keep(self, message: ActivationMessage) -> None:
+        """Make work durable that nobody waits for any longer."""
+        pending = self._ports.balancer.find(message.activation_id)
+        if pending is None:
+            return
+        message.journalled = True
+        journal = self._ports.store.journal
+        accepting = journal.accept([message])
+        if pending.permit is not None:
+            await journal.begin(message.activation_id, message.attempt)
+        await accepting
+
+    async def _wait_for_sequence(
+        self, message: ActivationMessage, done: asyncio.Future[Activation], call: Call
+    ) -> Invoked:
+        if not call.blocking:
+            return Invoked(message.activation_id, None)
+        try:
+            async with asyncio.timeout(call.wait_ms / 1000):
+                return Invoked(message.activation_id, await asyncio.shield(done))
+        except (TimeoutError, Unavailable):
+            # Late, or the platform stops: the sequence is durable and goes on.
+            return Invoked(message.activation_id, None)

@@ -1,0 +1,249 @@
+"""Sequences: each component's result is the next one's payload. Progress is journalled, so a crash ends nothing.
+
+A sequence is accepted like any work, with its own id. Before a component is dispatched, its id and payload are
+noted together with its acceptance; after a crash the sequence goes on from the component's record.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import structlog
+
+from upwhisk.common.clock import Clock
+from upwhisk.common.errors import HttpError, Unavailable
+from upwhisk.common.ids import ActivationId, new_activation_id
+from upwhisk.common.messages import ActivationMessage
+from upwhisk.common.model.activation import Activation, Response, Status, decode_record, failed
+from upwhisk.common.model.identity import Identity
+from upwhisk.common.names import EntityName
+from upwhisk.common.spi.store import ArtifactStore
+from upwhisk.common.tasks import TaskOwner
+from upwhisk.controller.accept import message_of
+from upwhisk.controller.catalog import Catalog, ResolvedAction
+from upwhisk.controller.sequence_record import Progress, record_of
+from upwhisk.loadbalancer.balancer import Balancer
+
+log = structlog.get_logger(__name__)
+
+MISSING = "Sequence component does not exist."
+TOO_MANY = "Too many actions in the sequence."
+FAILED = "Sequence failed."
+_GRACE_MS = 60_000
+_BEHIND_S = 3600.0
+"""A component may also wait in a queue; past its limits and this it counts as lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class SequencePorts:
+    store: ArtifactStore
+    catalog: Catalog
+    balancer: Balancer
+    clock: Clock
+    max_length: int
+
+
+class Sequences:
+    """Owns every sequence under way. `resumed` are outcomes of work that recovery published again."""
+
+    def __init__(self, ports: SequencePorts) -> None:
+        self._ports = ports
+        self._tasks = TaskOwner("sequence")
+        self._open: dict[ActivationId, str] = {}
+
+    async def begin(
+        self, message: ActivationMessage, identity: Identity, *, accepted: bool = False
+    ) -> asyncio.Future[Activation]:
+        """Accept a sequence and start it; the future resolves with its record."""
+        message.journalled = True
+        if not accepted:
+            await self._ports.store.journal.accept([message])
+        return self.go_on(message, identity, Progress(), {})
+
+    def go_on(
+        self,
+        message: ActivationMessage,
+        identity: Identity,
+        progress: Progress,
+        under_way: dict[ActivationId, asyncio.Future[Activation]],
+    ) -> asyncio.Future[Activation]:
+        """Run from `progress`; `under_way` holds the outcomes of components that run again after a crash."""
+        done: asyncio.Future[Activation] = asyncio.get_running_loop().create_future()
+        self._open[message.activation_id] = message.namespace
+        run = _Run(self, self._ports, message, identity, progress, under_way)
+        self._tasks.start(self._finish(run, done), "sequence")
+        return done
+
+    async def _finish(self, run: _Run, done: asyncio.Future[Activation]) -> None:
+        try:
+            record = await run.to_end()
+            await self._settle(run.message, record)
+            if not done.done():
+                done.set_result(record)
+        finally:
+            self._open.pop(run.message.activation_id, None)
+            if not done.done():
+                done.set_exception(Unavailable())
+                done.exception()  # not every caller waits
+
+    async def _settle(self, message: ActivationMessage, record: Activation) -> None:
+        if message.stored:
+            await self._ports.store.journal.settle(record)
+        else:
+            await self._ports.store.journal.discard(message.activation_id)
+
+    def phase_of(self, namespace: str, id: ActivationId) -> str | None:
+        return "running" if self._open.get(id) == namespace else None
+
+    @property
+    def open(self) -> int:
+        return len(self._open)
+
+    async def aclose(self) -> None:
+        """What is under way stops where it is and goes on at the next start."""
+        await self._tasks.aclose(grace_s=0.0)
+
+
+class _Run:
+    """One sequence on its way."""
+
+    def __init__(
+        self,
+        owner: Sequences,
+        ports: SequencePorts,
+        message: ActivationMessage,
+        identity: Identity,
+        progress: Progress,
+        under_way: dict[ActivationId, asyncio.Future[Activation]],
+    ) -> None:
+        self._owner = owner
+        self._ports = ports
+        self.message = message
+        self._identity = identity
+        self._progress = progress
+        self._under_way = under_way
+
+    async def to_end(self) -> Activation:
+        started_ms = self._ports.clock.now_ms()
+        try:
+            response = await self._components()
+        except _Ended as ended:
+            response = ended.response
+        return record_of(
+            self.message, self._progress, response, start_ms=started_ms, now_ms=self._ports.clock.now_ms()
+        )
+
+    async def _components(self) -> Response:
+        action = await self._resolve_self()
+        payload: Any = self.message.arguments
+        response: Response | None = None
+        if self._progress.current is not None:
+            response = await self._pick_up(self._progress.current)
+            payload = response.result
+        while self._progress.index < len(action.components):
+            if response is not None and _stops(response):
+                return response
+            if len(self._progress.done) >= self._ports.max_length:
+                raise _Ended(failed(Status.APPLICATION_ERROR, TOO_MANY))
+            response = await self._next(action, payload)
+            payload = response.result
+        if response is None:
+            raise _Ended(failed(Status.APPLICATION_ERROR, MISSING))
+        return response
+
+    async def _resolve_self(self) -> ResolvedAction:
+        ref = self.message.action
+        found = await self._resolve(EntityName(ref.namespace, ref.package, ref.name))
+        if found is None or not found.is_sequence:
+            raise _Ended(
+                failed(Status.APPLICATION_ERROR, "Action could not be found or may have been deleted.")
+            )
+        return found
+
+    async def _resolve(self, name: EntityName) -> ResolvedAction | None:
+        try:
+            return await self._ports.catalog.resolve(name)
+        except HttpError as error:
+            log.info("component not resolved", action="sequence.unresolved", reason=error.text)
+            return None
+
+    async def _next(self, action: ResolvedAction, payload: Any) -> Response:
+        """Dispatch the component at the present index and wait for its record."""
+        component = await self._resolve(action.components[self._progress.index])
+        if component is None:
+            raise _Ended(failed(Status.APPLICATION_ERROR, MISSING))
+        message = self._message(component, payload, new_activation_id())
+        self._progress.current = message.activation_id
+        self._progress.payload = payload
+        self._progress.memory = max(self._progress.memory, component.action.limits.memory)
+        return await self._await_record(message.activation_id, await self._dispatch(message, component))
+
+    def _message(self, component: ResolvedAction, payload: Any, id: ActivationId) -> ActivationMessage:
+        message = message_of(
+            self._identity,
+            component,
+            payload,
+            activation_id=id,
+            transaction_id=self.message.transaction_id,
+            now_ms=self._ports.clock.now_ms(),
+        )
+        message.cause = self.message.activation_id
+        message.traceparent = self.message.traceparent
+        message.journalled = True
+        return message
+
+    async def _dispatch(
+        self, message: ActivationMessage, component: ResolvedAction
+    ) -> asyncio.Future[Activation]:
+        """Note the progress and accept the component in one commit, then let it go."""
+        journal = self._ports.store.journal
+        noting = journal.note(self.message.activation_id, msgspec.msgpack.encode(self._progress))
+        await journal.accept([message])
+        await noting
+        if component.is_sequence:
+            return await self._owner.begin(message, self._identity, accepted=True)
+        return self._ports.balancer.publish(message)
+
+    async def _pick_up(self, id: ActivationId) -> Response:
+        """After a crash: the component that was current has a record, runs again, or was never accepted."""
+        again = self._under_way.get(id)
+        if again is None:
+            stored = await self._ports.store.activations.get(self.message.namespace, id)
+            if stored is None:
+                raise _Ended(failed(Status.WHISK_ERROR, FAILED))
+            return self._advance(decode_record(stored))
+        return await self._await_record(id, again)
+
+    async def _await_record(self, id: ActivationId, done: asyncio.Future[Activation]) -> Response:
+        limit_s = self.message.demand.timeout_ms / 1000 + _GRACE_MS / 1000 + _BEHIND_S
+        try:
+            async with asyncio.timeout(limit_s):
+                return self._advance(await done)
+        except TimeoutError:
+            text = f"Timeout reached when retrieving activation {id} for sequence component."
+            raise _Ended(failed(Status.WHISK_ERROR, text)) from None
+        except Unavailable as error:
+            raise _Ended(failed(Status.WHISK_ERROR, error.text)) from None
+
+    def _advance(self, record: Activation) -> Response:
+        progress = self._progress
+        progress.done.append(record.activation_id)
+        progress.duration += record.duration or 0
+        progress.current = None
+        progress.index += 1
+        return record.response
+
+
+class _Ended(Exception):
+    """The sequence ends here with this response."""
+
+    def __init__(self, response: Response) -> None:
+        self.response = response
+        super().__init__(response.status)
+
+
+def _stops(response: Response) -> bool:
+    return not response.success or (isinstance(response.result, dict) and "error" in response.result)

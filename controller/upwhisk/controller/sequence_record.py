@@ -1,0 +1,64 @@
+"""How far a sequence has come, and its record at the end. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from upwhisk.common.ids import ActivationId
+from upwhisk.common.messages import ActivationMessage
+from upwhisk.common.model.activation import Activation, Response
+from upwhisk.common.model.limits import ActionLimits
+from upwhisk.common.model.parameters import Parameter
+from upwhisk.common.model.placed import Placed
+
+
+class Progress(msgspec.Struct, omit_defaults=True):
+    """`index` of the component to run next, or running (`current`, with its `payload`); `done`: ids so far, in
+    order; `duration`: their sum, ms; `memory`: the largest of their limits, MB."""
+
+    index: int = 0
+    current: ActivationId | None = None
+    payload: Any = None
+    done: list[ActivationId] = msgspec.field(default_factory=list)
+    duration: int = 0
+    memory: int = 0
+
+
+def record_of(
+    message: ActivationMessage, progress: Progress, response: Response, *, start_ms: int, now_ms: int
+) -> Activation:
+    limits = ActionLimits(
+        timeout=message.demand.timeout_ms,
+        memory=progress.memory or message.demand.memory_mb,
+        concurrency=message.demand.concurrency,
+    )
+    annotations = [
+        Parameter("topmost", message.cause is None),
+        Parameter("path", message.action.document_id),
+        Parameter("kind", "sequence"),
+        Parameter("waitTime", max(0, start_ms - message.accepted_ms)),
+        Parameter("limits", limits),
+    ]
+    if message.cause is not None:
+        annotations.append(Parameter("causedBy", "sequence"))
+    if message.action.binding:
+        annotations.append(Parameter("binding", message.action.binding))
+    annotations.append(
+        Parameter("upwhisk", Placed(node="", attempt=message.attempt, trace=message.traceparent))
+    )
+    return Activation(
+        namespace=message.namespace,
+        name=message.action.name,
+        version=message.action.version,
+        subject=message.subject,
+        activation_id=message.activation_id,
+        start=start_ms,
+        end=max(now_ms, start_ms),
+        duration=progress.duration,
+        cause=message.cause or msgspec.UNSET,
+        response=response,
+        logs=tuple(progress.done),
+        annotations=tuple(annotations),
+    )

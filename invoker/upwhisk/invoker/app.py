@@ -1,0 +1,165 @@
+"""The composition root of a node: builds and connects everything that runs guests."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from dataclasses import dataclass
+
+import structlog
+
+from upwhisk.common.clock import Clock
+from upwhisk.common.ids import NodeId
+from upwhisk.common.resource import Resource
+from upwhisk.common.settings import Settings
+from upwhisk.common.spi.bus import MessageBus
+from upwhisk.common.spi.containers import ContainerFactory, ContainerSpec, Network
+from upwhisk.common.spi.logs import LogStore
+from upwhisk.common.spi.nodes import NodeRegistry, NodeReport
+from upwhisk.common.spi.store import ArtifactStore
+from upwhisk.invoker.actions import ActionCache
+from upwhisk.invoker.activation import Runner, RunnerPorts
+from upwhisk.invoker.consumer import Consumer
+from upwhisk.invoker.keys import KeyRing
+from upwhisk.invoker.pool.pool import Pool
+from upwhisk.invoker.pool.state import PoolLimits
+from upwhisk.invoker.report import Heartbeat
+
+log = structlog.get_logger(__name__)
+
+_CREDITS = 4096
+"""Open activations on one node at most; its memory bounds them long before."""
+_MIB = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class NodeParts:
+    """What a node shares with the rest, chosen by name elsewhere. `prewarm`: kind -> how many to hold ready."""
+
+    store: ArtifactStore
+    bus: MessageBus
+    registry: NodeRegistry
+    logs: LogStore
+    factory: ContainerFactory
+    clock: Clock
+    prewarm: dict[str, int]
+
+
+class InvokerNode(Resource):
+    """One invoker. `start` returns when the node is a member and can take work."""
+
+    def __init__(self, parts: NodeParts, settings: Settings, *, version: str) -> None:
+        self._parts = parts
+        self._settings = settings
+        self._version = version
+        self.pool: Pool | None = None
+        self.runner: Runner | None = None
+        self._consumer: Consumer | None = None
+        self._heartbeat: Heartbeat | None = None
+
+    @property
+    def default_network(self) -> Network:
+        """For actions that do not say: outbound where it works, else the platform's API alone."""
+        chosen = self._settings.guest.network
+        if chosen != "auto":
+            return Network(chosen)
+        networks = self._parts.factory.abilities.networks
+        return next((n for n in (Network.OUTBOUND, Network.API) if n in networks), Network.NONE)
+
+    async def start(self) -> None:
+        parts, settings = self._parts, self._settings
+        await parts.factory.start()
+        memory_mb = settings.node.memory_mb or machine_memory_mb() // 2
+        node = NodeId(settings.node.name)
+        self.pool = Pool(parts.factory, self._pool_limits(memory_mb), parts.clock)
+        self.runner = self._runner(node)
+        self._consumer = Consumer(parts.bus, self.runner, node, credits=_CREDITS)
+        self._heartbeat = Heartbeat(parts.registry, self._report(node, memory_mb), self.pool, parts.clock)
+        await self.pool.start()
+        await self._consumer.start()
+        await self._heartbeat.start()
+        log.info("node ready", action="invoker.ready", node=node, memory_mb=memory_mb, network=self.default_network)
+
+    def _runner(self, node: NodeId) -> Runner:
+        parts = self._parts
+        assert self.pool is not None
+        ports = RunnerPorts(
+            pool=self.pool,
+            actions=ActionCache(parts.store.entities, self.default_network),
+            keys=KeyRing(parts.store.subjects, parts.clock),
+            journal=parts.store.journal,
+            bus=parts.bus,
+            logs=parts.logs,
+            clock=parts.clock,
+        )
+        return Runner(ports, node, result_bytes=self._settings.limits.result_bytes)
+
+    def _pool_limits(self, memory_mb: int) -> PoolLimits:
+        pool, abilities = self._settings.pool, self._parts.factory.abilities
+        specs = {
+            ContainerSpec(kind, self._settings.limits.memory.default, self.default_network): count
+            for kind, count in self._parts.prewarm.items()
+            if pool.prewarm and count > 0 and kind in abilities.kinds
+        }
+        return PoolLimits(
+            memory_mb=memory_mb,
+            starts_at_once=pool.starts_at_once,
+            freeze_after_s=pool.freeze_after_s,
+            evict_after_s=pool.evict_after_s,
+            prewarm=specs,
+            can_freeze=abilities.freeze,
+        )
+
+    def _report(self, node: NodeId, memory_mb: int) -> NodeReport:
+        abilities = self._parts.factory.abilities
+        return NodeReport(
+            node=node,
+            memory_mb=memory_mb,
+            cores=float(len(os.sched_getaffinity(0))),
+            node_kind=self._settings.node.kind,
+            kinds=tuple(sorted(abilities.kinds)),
+            networks=tuple(sorted(n.value for n in abilities.networks)),
+            version=self._version,
+        )
+
+    def phase_of(self, id: str) -> str | None:
+        return self.runner.running.get(id) if self.runner is not None else None
+
+    async def drain(self, deadline_s: float) -> bool:
+        """Take no more; wait for what runs; then end it. True if everything ended by itself."""
+        if self._consumer is None or self.runner is None or self._heartbeat is None:
+            return True
+        self._heartbeat.draining = True
+        await self._consumer.stop_taking()
+        if await self._consumer.wait_idle(deadline_s):
+            return True
+        self.runner.stopping = True
+        assert self.pool is not None
+        await self.pool.aclose()
+        await self._consumer.wait_idle(5.0)
+        return False
+
+    async def aclose(self) -> None:
+        if self.runner is not None:
+            self.runner.stopping = True
+        for part in (self._heartbeat, self._consumer, self.pool, self._parts.factory):
+            if part is None:
+                continue
+            try:
+                await asyncio.wait_for(part.aclose(), 15.0)
+            except TimeoutError:
+                log.error("did not stop in time", action="invoker.stop_late", part=type(part).__name__)
+
+
+def machine_memory_mb() -> int:
+    """Physical memory, or what the control group of this process allows if that is less."""
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    for limit in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        try:
+            with open(limit, encoding="ascii") as stream:
+                text = stream.read().strip()
+        except OSError:
+            continue
+        if text.isdigit():
+            total = min(total, int(text))
+    return total // _MIB

@@ -1,0 +1,44 @@
+"""Takes work from the node's topic, as much as there are permits, and starts a life for each."""
+
+from __future__ import annotations
+
+from upwhisk.common.ids import NodeId
+from upwhisk.common.resource import Resource
+from upwhisk.common.spi.bus import Delivery, MessageBus, Subscription, node_topic
+from upwhisk.common.tasks import TaskOwner
+from upwhisk.invoker.activation import Runner
+
+
+class Consumer(Resource):
+    """`credits`: how many activations may be open on this node at once."""
+
+    def __init__(self, bus: MessageBus, runner: Runner, node: NodeId, *, credits: int) -> None:
+        self._bus = bus
+        self._runner = runner
+        self._node = node
+        self._credits = credits
+        self._tasks = TaskOwner("activation", bound=credits + 1)
+        self._subscription: Subscription | None = None
+
+    async def start(self) -> None:
+        self._subscription = self._bus.subscribe(node_topic(self._node), self._deliver, credits=self._credits)
+        await self._subscription.start()
+
+    def _deliver(self, delivery: Delivery) -> None:
+        self._tasks.start(self._runner.run(delivery), "activation")
+
+    @property
+    def open(self) -> int:
+        return len(self._tasks)
+
+    async def stop_taking(self) -> None:
+        if self._subscription is not None:
+            await self._subscription.aclose()
+            self._subscription = None
+
+    async def wait_idle(self, timeout_s: float) -> bool:
+        return await self._tasks.wait_idle(timeout_s)
+
+    async def aclose(self) -> None:
+        await self.stop_taking()
+        await self._tasks.aclose(grace_s=5.0)

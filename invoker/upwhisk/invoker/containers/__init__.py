@@ -1,0 +1,1 @@
+"""Sandboxes in which guests run, made of Linux namespaces and cgroups."""

@@ -1,0 +1,1 @@
+"""The host a node runs on: its samples and their forecast."""

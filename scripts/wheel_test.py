@@ -1,0 +1,55 @@
+"""Build the wheel, install it into an empty environment, and use it from an empty directory.
+
+What users get is the wheel, not the checkout: a file that is missing in it shows here.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import venv
+import zipfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PROBE = """
+import importlib, pkgutil, upwhisk
+for room in ("common", "backends", "controller", "loadbalancer", "invoker", "runtimes", "triggers", "cli"):
+    package = importlib.import_module(f"upwhisk.{room}")
+    assert "site-packages" in package.__file__, package.__file__
+    for module in pkgutil.walk_packages(package.__path__, f"upwhisk.{room}."):
+        if ".proxy." not in module.name and ".zygote." not in module.name and not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+print("every module imports")
+"""
+
+
+def run(*command: str | Path, cwd: Path) -> str:
+    done = subprocess.run([str(c) for c in command], cwd=cwd, capture_output=True, text=True, timeout=300)
+    if done.returncode != 0:
+        sys.exit(f"{command[0]} failed:\n{done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        run(sys.executable, "-m", "build", "--no-isolation", "--outdir", place / "dist", ROOT, cwd=place)
+        wheel = next((place / "dist").glob("*.whl"))
+        names = {name.split("/")[0] for name in zipfile.ZipFile(wheel).namelist()}
+        extra = {n for n in names if n != "upwhisk" and not n.endswith(".dist-info")}
+        assert not extra, f"the wheel installs more than upwhisk: {sorted(extra)}"
+        venv.create(place / "env", with_pip=True)
+        python = place / "env/bin/python"
+        run(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", wheel, cwd=place)
+        empty = place / "empty"
+        empty.mkdir()
+        print(run(python, "-c", PROBE, cwd=empty).strip())
+        shown = run(place / "env/bin/upwhisk", "--help", cwd=empty)
+        assert "standalone" in shown, shown
+        print(f"wheel ok: {wheel.name}, {wheel.stat().st_size // 1024} KiB")
+
+
+if __name__ == "__main__":
+    main()

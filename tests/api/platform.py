@@ -1,0 +1,91 @@
+"""The REST face in this process, with scripted parts behind it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from fakes.dict_store import DictStore
+from fakes.registry import DictRegistry
+from fakes.scripted import EchoInvocations, RecordingFires, ScriptedHealth, ScriptedKinds, ScriptedLive
+from prometheus_client import CollectorRegistry
+
+from upwhisk.common.clock import SystemClock
+from upwhisk.common.ids import ActivationId
+from upwhisk.common.model.identity import NamespaceKey, Subject
+from upwhisk.common.model.limits import SystemLimits
+from upwhisk.common.spi.logs import LogSink, LogStore
+from upwhisk.common.spi.store import ArtifactStore
+from upwhisk.controller.api.ports import Services
+from upwhisk.controller.api.routes import api_server
+from upwhisk.controller.api.server import ApiServer, ListenerSettings
+from upwhisk.controller.auth import Authenticator, WatchedSubjects
+from upwhisk.controller.catalog import Catalog
+
+GUEST = "23bc46b1-71f6-4ed5-8c54-816aa4f8c502:" + "a" * 64
+_LIMITS = SystemLimits()
+OTHER = "789c46b1-71f6-4ed5-8c54-816aa4f8c502:" + "b" * 64
+
+
+@dataclass(frozen=True)
+class InProcess:
+    server: ApiServer
+    store: ArtifactStore
+    subjects: WatchedSubjects
+    services: Services
+    invocations: EchoInvocations
+    fires: RecordingFires
+    live: ScriptedLive
+    health: ScriptedHealth
+    registry: DictRegistry
+
+
+class RecordedLogs(LogStore):
+    """Logs stay in the record."""
+
+    async def start(self) -> None: ...
+
+    async def aclose(self) -> None: ...
+
+    def open(self, namespace: str, id: ActivationId, *, limit_bytes: int) -> LogSink:
+        raise NotImplementedError("nothing runs here")
+
+    async def read(self, namespace: str, id: ActivationId, recorded: object) -> list[str]:
+        return list(recorded)  # type: ignore[call-overload, no-any-return]
+
+
+@asynccontextmanager
+async def in_process(
+    limits: SystemLimits = _LIMITS, *, header_timeout_s: float = 5.0
+) -> AsyncIterator[InProcess]:
+    store: ArtifactStore = DictStore()
+    clock = SystemClock()
+    async with store:
+        authenticator: Authenticator
+        subjects = WatchedSubjects(store.subjects, lambda: authenticator.forget())
+        authenticator = Authenticator(subjects, clock)
+        for auth, name in ((GUEST, "guest"), (OTHER, "other")):
+            uuid, _, key = auth.partition(":")
+            await subjects.put(Subject(name, (NamespaceKey(name, uuid, key),)))
+        catalog = Catalog(store.entities)
+        invocations, fires = EchoInvocations(store), RecordingFires(store, catalog)
+        live, health, registry = ScriptedLive(), ScriptedHealth(), DictRegistry()
+        services = Services(
+            catalog=catalog,
+            entities=store.entities,
+            activations=store.activations,
+            logs=RecordedLogs(),
+            invocations=invocations,
+            fires=fires,
+            live=live,
+            kinds=ScriptedKinds(),
+            nodes=registry,
+            health=health,
+            limits=limits,
+            clock=clock,
+        )
+        settings = ListenerSettings(host="127.0.0.1", port=0, header_timeout_s=header_timeout_s, drain_s=2.0)
+        server = api_server(settings, services, authenticator, CollectorRegistry())
+        async with server:
+            yield InProcess(server, store, subjects, services, invocations, fires, live, health, registry)

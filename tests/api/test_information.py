@@ -1,0 +1,157 @@
+"""The documents without a login, CORS, and what all answers have in common."""
+
+from __future__ import annotations
+
+import pytest
+from api.client import Client
+from api.platform import InProcess
+
+from upwhisk.common.ids import NodeId
+from upwhisk.common.spi.nodes import NodeReport, NodeState
+from upwhisk.controller.api.ports import ComponentHealth
+
+
+async def test_ping(client: Client) -> None:
+    answer = await client.as_(None).get("/ping")
+    assert (answer.status, answer.body) == (200, b"pong")
+
+
+async def test_platform_document(client: Client) -> None:
+    answer = await client.as_(None).get("/", headers={"Content-Type": "application/json; charset=UTF-8"})
+    document = answer.json
+    assert answer.headers["Content-Type"] == "application/json"
+    assert document["description"] == "OpenWhisk"
+    assert document["api_paths"] == ["/api/v1"]
+    assert document["support"]["slack"] == "http://slack.openwhisk.org"
+    assert document["limits"]["default_max_action_memory"] == 536870912
+    assert document["limits"]["max_action_duration"] == 300000
+    assert len(document["limits"]) == 16
+    kind = document["runtimes"]["python"][0]
+    assert {"kind", "image", "deprecated", "default", "attached", "requireMain"} <= kind.keys()
+
+
+@pytest.mark.parametrize("path", ["/api/v1", "/api/v1/"])
+async def test_api_document_needs_no_login(client: Client, path: str) -> None:
+    document = (await client.as_(None).get(path)).json
+    assert document["description"] == "OpenWhisk API"
+    assert (document["api_version"], document["api_version_path"]) == ("1.0.0", "v1")
+    assert isinstance(document["build"], str)
+    assert isinstance(document["buildno"], str)
+    assert document["swagger_paths"] == {"ui": "/docs", "api-docs": "/api-docs"}
+
+
+async def test_swagger_says_what_exists(client: Client) -> None:
+    document = (await client.as_(None).get("/api/v1/api-docs")).json
+    assert document["swagger"] == "2.0"
+    assert set(document["paths"]["/namespaces/{ns}/actions/{name}"]) == {"get", "put", "delete", "post"}
+    assert {"Action", "ActionExec", "ActionMeta", "ActionExecMeta", "RuleMeta", "TriggerMeta"} <= document[
+        "definitions"
+    ].keys()
+
+
+async def test_transaction_id_is_taken_over(client: Client) -> None:
+    answer = await client.get("actions/none", headers={"X-Request-ID": "my-own-id"})
+    assert answer.headers["X-Request-ID"] == "my-own-id"
+    assert answer.json == {"error": "The requested resource does not exist.", "code": "my-own-id"}
+
+
+@pytest.mark.parametrize("sent", ["sid_forged", "x" * 300])
+async def test_transaction_id_is_made_otherwise(client: Client, sent: str) -> None:
+    made = (await client.get("/ping", headers={"X-Request-ID": sent})).headers["X-Request-ID"]
+    assert made != sent
+    assert len(made) == 32
+    assert made.isalnum()
+
+
+async def test_errors_are_pretty_printed(client: Client) -> None:
+    answer = await client.get("actions/none", headers={"X-Request-ID": "t"})
+    assert answer.body == b'{\n  "code": "t",\n  "error": "The requested resource does not exist."\n}'
+
+
+@pytest.mark.parametrize("path", ["/api/v1/namespaces/_/actions/x", "/api/v1/nowhere/at/all"])
+async def test_options_below_the_api(client: Client, path: str) -> None:
+    answer = await client.as_(None).call("OPTIONS", path)
+    assert (answer.status, answer.body) == (200, b"OK")
+    assert answer.headers["Access-Control-Allow-Origin"] == "*"
+    assert answer.headers["Access-Control-Allow-Methods"] == "GET, DELETE, POST, PUT, HEAD"
+    assert (
+        answer.headers["Access-Control-Allow-Headers"]
+        == "Authorization, Origin, X-Requested-With, Content-Type, Accept, User-Agent"
+    )
+
+
+async def test_cors_on_answers_and_errors(client: Client) -> None:
+    for path in ("actions", "actions/none"):
+        assert (await client.get(path)).headers["Access-Control-Allow-Origin"] == "*"
+
+
+@pytest.mark.parametrize(
+    "path", ["/api/v1/web/guest/default/x.json", "/api/v1/web/whisk.system/apimgmt/getApi.http"]
+)
+async def test_web_actions_come_later(client: Client, path: str) -> None:
+    answer = await client.as_(None).get(path)
+    assert answer.status == 501
+    assert answer.error.endswith("is not available yet")
+
+
+async def test_unknown_paths(client: Client) -> None:
+    nobody = client.as_(None)
+    for path in ("/nowhere", "/api/v2"):
+        assert (await nobody.get(path)).status == 404
+    below = "/api/v1/nowhere"
+    refused = await nobody.get(below)
+    assert refused.status == 401
+    found = await client.get(below)
+    assert (found.status, found.error) == (404, "The requested resource could not be found.")
+    assert (await client.get("/api/v1/namespaces/_")).status == 404
+
+
+async def test_head_is_not_get(client: Client) -> None:
+    answer = await client.call("HEAD", "actions")
+    assert answer.status == 405
+    assert answer.headers["Allow"]
+
+
+async def test_wrong_method(client: Client) -> None:
+    answer = await client.post("packages/refresh", data=b"")
+    assert answer.status == 405
+    assert answer.error.startswith("HTTP method not allowed, supported methods: ")
+    assert set(answer.headers["Allow"].split(", ")) == {"GET", "PUT", "DELETE"}
+
+
+async def test_health(local: InProcess, client: Client) -> None:
+    answer = await client.as_(None).get("/health")
+    assert (answer.status, answer.json["status"]) == (200, "ok")
+    local.health.state["store"] = ComponentHealth(False, "out of reach")
+    answer = await client.as_(None).get("/health")
+    assert (answer.status, answer.json["status"]) == (503, "degraded")
+    assert answer.json["components"]["store"] == {"ok": False, "detail": "out of reach"}
+
+
+async def test_metrics_count_answers(local: InProcess, client: Client) -> None:
+    await client.get("actions")
+    text = (await client.as_(None).get("/metrics")).body.decode()
+    assert 'upwhisk_http_requests_total{route="/api/v1/namespaces/{ns}/actions",status="200"} 1.0' in text
+
+
+async def test_invokers(local: InProcess, client: Client) -> None:
+    nobody = client.as_(None)
+    none = await nobody.get("/invokers/ready")
+    assert (none.status, none.json) == (500, {"unhealthy": "0/0"})
+    await local.registry.heartbeat(NodeReport(node=NodeId("0"), memory_mb=1, cores=1), ttl_s=1)
+    assert (await nobody.get("/invokers")).json == {"invoker0/0": "up"}
+    assert (await nobody.get("/invokers/healthy/count")).json == 1
+    assert (await nobody.get("/invokers/ready")).json == {"healthy": "1/1"}
+    ill = NodeReport(node=NodeId("1"), memory_mb=1, cores=1, state=NodeState.UNHEALTHY)
+    await local.registry.heartbeat(ill, ttl_s=1)
+    assert (await nobody.get("/invokers")).json == {"invoker0/0": "up", "invoker1/1": "unhealthy"}
+    answer = await nobody.get("/invokers/ready")
+    assert (answer.status, answer.json) == (500, {"unhealthy": "1/2"})
+
+
+async def test_draining_answers_503(local: InProcess, client: Client) -> None:
+    local.server.drain()
+    answer = await client.get("actions")
+    assert answer.status == 503
+    assert answer.error.startswith("The server is currently unavailable")
+    assert (await client.get("/ping")).status == 200

@@ -1,0 +1,1 @@
+"""Feeds: each fires its trigger and goes on where it stopped."""
