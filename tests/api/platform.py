@@ -6,16 +6,16 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from fakes.dict_store import DictStore
-from fakes.registry import DictRegistry
 from fakes.scripted import EchoInvocations, RecordingFires, ScriptedHealth, ScriptedKinds, ScriptedLive
 from prometheus_client import CollectorRegistry
 
+from upwhisk.backends.logs.inline import InlineLogStore
+from upwhisk.backends.nodes.memory import MemoryRegistry
+from upwhisk.backends.store.memory import MemoryStore
 from upwhisk.common.clock import SystemClock
-from upwhisk.common.ids import ActivationId
 from upwhisk.common.model.identity import NamespaceKey, Subject
 from upwhisk.common.model.limits import SystemLimits
-from upwhisk.common.spi.logs import LogSink, LogStore
+from upwhisk.common.settings import RetentionSettings
 from upwhisk.common.spi.store import ArtifactStore
 from upwhisk.controller.api.ports import Services
 from upwhisk.controller.api.routes import api_server
@@ -38,30 +38,18 @@ class InProcess:
     fires: RecordingFires
     live: ScriptedLive
     health: ScriptedHealth
-    registry: DictRegistry
-
-
-class RecordedLogs(LogStore):
-    """Logs stay in the record."""
-
-    async def start(self) -> None: ...
-
-    async def aclose(self) -> None: ...
-
-    def open(self, namespace: str, id: ActivationId, *, limit_bytes: int) -> LogSink:
-        raise NotImplementedError("nothing runs here")
-
-    async def read(self, namespace: str, id: ActivationId, recorded: object) -> list[str]:
-        return list(recorded)  # type: ignore[call-overload, no-any-return]
+    registry: MemoryRegistry
 
 
 @asynccontextmanager
 async def in_process(
     limits: SystemLimits = _LIMITS, *, header_timeout_s: float = 5.0
 ) -> AsyncIterator[InProcess]:
-    store: ArtifactStore = DictStore()
+    # The tests' records are older than any retention allows.
+    store = MemoryStore(retention=RetentionSettings(max_age_s=0))
     clock = SystemClock()
-    async with store:
+    logs = InlineLogStore()
+    async with store, logs:
         authenticator: Authenticator
         subjects = WatchedSubjects(store.subjects, lambda: authenticator.forget())
         authenticator = Authenticator(subjects, clock)
@@ -70,12 +58,12 @@ async def in_process(
             await subjects.put(Subject(name, (NamespaceKey(name, uuid, key),)))
         catalog = Catalog(store.entities)
         invocations, fires = EchoInvocations(store), RecordingFires(store, catalog)
-        live, health, registry = ScriptedLive(), ScriptedHealth(), DictRegistry()
+        live, health, registry = ScriptedLive(), ScriptedHealth(), MemoryRegistry()
         services = Services(
             catalog=catalog,
             entities=store.entities,
             activations=store.activations,
-            logs=RecordedLogs(),
+            logs=logs,
             invocations=invocations,
             fires=fires,
             live=live,

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-import pytest
-from api.client import Client
-from api.platform import InProcess
+import asyncio
+import stat
+from pathlib import Path
 
+import aiohttp
+import pytest
+from api.client import Client, basic
+from api.platform import GUEST, InProcess
+from prometheus_client import CollectorRegistry
+
+from upwhisk.common.clock import SystemClock
+from upwhisk.common.errors import StartupError
 from upwhisk.common.ids import NodeId
 from upwhisk.common.spi.nodes import NodeReport, NodeState
 from upwhisk.controller.api.ports import ComponentHealth
+from upwhisk.controller.api.routes import api_server
+from upwhisk.controller.api.server import ListenerSettings
+from upwhisk.controller.auth import Authenticator
 
 
 async def test_ping(client: Client) -> None:
@@ -68,7 +79,9 @@ async def test_errors_are_pretty_printed(client: Client) -> None:
     assert answer.body == b'{\n  "code": "t",\n  "error": "The requested resource does not exist."\n}'
 
 
-@pytest.mark.parametrize("path", ["/api/v1/namespaces/_/actions/x", "/api/v1/nowhere/at/all"])
+@pytest.mark.parametrize(
+    "path", ["/api/v1/namespaces/_/actions/x", "/api/v1/nowhere/at/all", "/api/v1/namespaces/_/actions/a%2F"]
+)
 async def test_options_below_the_api(client: Client, path: str) -> None:
     answer = await client.as_(None).call("OPTIONS", path)
     assert (answer.status, answer.body) == (200, b"OK")
@@ -155,3 +168,51 @@ async def test_draining_answers_503(local: InProcess, client: Client) -> None:
     assert answer.status == 503
     assert answer.error.startswith("The server is currently unavailable")
     assert (await client.get("/ping")).status == 200
+
+
+async def test_a_port_in_use(local: InProcess) -> None:
+    settings = ListenerSettings(host="127.0.0.1", port=local.server.port, header_timeout_s=1)
+    server = api_server(
+        settings, local.services, Authenticator(local.subjects, SystemClock()), CollectorRegistry()
+    )
+    with pytest.raises(StartupError, match=r"cannot listen on 127\.0\.0\.1:"):
+        await server.start()
+    await server.aclose()
+
+
+async def test_the_unix_socket_for_guests(local: InProcess, tmp_path: Path) -> None:
+    path = tmp_path / "api.sock"
+    settings = ListenerSettings(host="127.0.0.1", port=0, header_timeout_s=1, unix_path=str(path))
+    authenticator = Authenticator(local.subjects, SystemClock())
+    async with (
+        api_server(settings, local.services, authenticator, CollectorRegistry()),
+        aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(path))) as session,
+    ):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        async with session.get("http://api/ping") as got:
+            assert await got.read() == b"pong"
+        async with session.get("http://api/metrics") as got:
+            assert got.status == 403
+
+
+async def test_bodies_of_unfinished_requests_are_bounded_together(local: InProcess) -> None:
+    capacity = 300_000
+    settings = ListenerSettings(host="127.0.0.1", port=0, header_timeout_s=5, body_memory_bytes=capacity)
+    authenticator = Authenticator(local.subjects, SystemClock())
+    server = api_server(settings, local.services, authenticator, CollectorRegistry())
+    head = "PUT /api/v1/namespaces/_/triggers/x HTTP/1.1\r\nHost: x\r\nContent-Length: 200002\r\n"
+    start = f"{head}Authorization: {basic(GUEST)}\r\n\r\n".encode() + b"{" + b" " * 200_000
+    async with server, asyncio.timeout(5):
+        first, upload = await asyncio.open_connection("127.0.0.1", server.port)
+        upload.write(start)
+        while server.body_bytes_free > capacity - 200_001:
+            await asyncio.sleep(0)
+        second, refused = await asyncio.open_connection("127.0.0.1", server.port)
+        refused.write(start)
+        assert b" 503 " in await second.readline()
+        upload.write(b"}")
+        assert b" 200 " in await first.readline()
+        assert server.body_bytes_free == capacity
+        for writer in (upload, refused):
+            writer.close()
+            await writer.wait_closed()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from typing import Any
 
@@ -46,11 +47,11 @@ names = st.one_of(
             "%00",
             "%ff",
             "",
-            " ".replace(" ", "+"),
+            "+",
         ]
     ),
     st.text(
-        st.characters(codec="ascii", exclude_characters='?#% \t\r\n\\^`{}|<>"', exclude_categories=("Cc",)),
+        st.characters(codec="ascii", exclude_characters='?#% \t\r\n\\^`{}|<>"', exclude_categories=["Cc"]),
         max_size=300,
     ),
 )
@@ -101,13 +102,13 @@ shaped = st.recursive(
     json_values, lambda v: st.lists(v, max_size=3) | st.dictionaries(fields, v, max_size=6), max_leaves=12
 )
 bodies = st.one_of(
-    shaped.map(lambda v: __import__("json").dumps(v).encode()),
-    st.dictionaries(fields, shaped, max_size=6).map(lambda v: __import__("json").dumps(v).encode()),
+    shaped.map(lambda v: json.dumps(v).encode()),
+    st.dictionaries(fields, shaped, max_size=6).map(lambda v: json.dumps(v).encode()),
     st.binary(max_size=200),
-    st.integers(400, 3000).map(lambda n: b'{"parameters":' * 1 + b"[" * n + b"]" * n + b"}"),
+    st.integers(400, 3000).map(lambda n: b'{"parameters":' + b"[" * n + b"]" * n + b"}"),
     st.just(b""),
 )
-values = st.text(st.characters(codec="ascii", exclude_categories=("Cc",)), max_size=40)
+values = st.text(st.characters(codec="ascii", exclude_categories=["Cc"]), max_size=40)
 headers = st.fixed_dictionaries(
     {},
     optional={

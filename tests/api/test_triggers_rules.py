@@ -175,7 +175,8 @@ async def test_rule_refusals(client: Client, other: Client, fresh: Fresh) -> Non
     assert (await client.put(f"rules/{name}", {"trigger": 1, "action": 2})).status == 400
     assert (await client.post(f"rules/{fresh('r')}", {"status": "active"})).status == 404
     await client.put(f"rules/{name}", rule(trigger, action))
-    for body in ({"status": "maybe"}, {"status": None}, {}, [1]):
+    wrong: list[Any] = [{"status": "maybe"}, {"status": None}, {}, [1]]
+    for body in wrong:
         assert (await client.post(f"rules/{name}", body)).status == 400
     assert (await client.post(f"rules/{name}")).error == "Request entity expected but not supplied"
 

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 async def until(condition: Callable[[], bool], *, deadline_s: float = 10.0) -> None:
     """`TimeoutError` if the condition does not come true in time."""
     async with asyncio.timeout(deadline_s):
-        while not condition():  # noqa: ASYNC110 - a condition has no event to wait for
+        while not condition():
             await asyncio.sleep(0.005)
 
 

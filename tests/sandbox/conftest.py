@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from sandbox.guests import leftovers, make_factory, short_folder, spec
+
 from upwhisk.common.spi.containers import Container
 from upwhisk.invoker.containers.process import ProcessFactory
 

@@ -18,8 +18,9 @@ from typing import Any
 
 from upwhisk.common.ids import new_instance_id
 from upwhisk.common.spi.containers import Container, ContainerSpec, Network
-from upwhisk.invoker.containers.installation import GuestBounds, NetworkSettings, RuntimeInstallation
+from upwhisk.invoker.containers.bounds import GuestBounds, NetworkSettings
 from upwhisk.invoker.containers.process import ProcessFactory
+from upwhisk.runtimes.installation import RuntimeInstallation
 
 KIND = "python:probe"
 PROBE = Path(__file__).resolve().parent / "runtime" / "probe_proxy.py"
@@ -28,7 +29,7 @@ CGROUPS = Path("/sys/fs/cgroup")
 
 
 def probe() -> RuntimeInstallation:
-    return RuntimeInstallation(KIND, "python", INTERPRETER, PROBE)
+    return RuntimeInstallation(KIND, "python", INTERPRETER, PROBE, (str(INTERPRETER), str(PROBE)))
 
 
 def make_factory(
@@ -97,7 +98,7 @@ def leftovers() -> dict[str, set[str]]:
     """Everything on this host that guests could have left behind."""
     mounts = Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()
     found = {
-        "cgroups": {path for path, _, _ in os.walk(CGROUPS) if "/upwhisk-" in path},
+        "cgroups": {path for path, _, _ in os.walk(CGROUPS) if os.path.basename(path).startswith("upwhisk-")},
         "mounts": {line.split(" ", 1)[1] for line in mounts},
         "links": {name for name in os.listdir("/sys/class/net") if name.startswith("uw")},
     }

@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.guests import make_factory, run, spec
+
 from upwhisk.common.spi.containers import Network
 from upwhisk.invoker.containers import network, process
-from upwhisk.invoker.containers.installation import NetworkSettings
+from upwhisk.invoker.containers.bounds import NetworkSettings
 
 RUN_DIR, HOW = Path(sys.argv[1]), [*sys.argv[2:], ""][0]
 PUBLIC, RESOLVER, PRIVATE, ALLOWED = "203.0.113.9", "10.77.0.5", "10.77.0.6", "10.88.0.5"
@@ -64,7 +65,7 @@ def build() -> None:
     if HOW == "docker":
         sh("nft add table ip filter; nft add chain ip filter FORWARD '{ type filter hook forward priority 0; policy drop; }'")
     if HOW == "firewall":
-        sh("nft add table inet wall; nft add chain inet wall all '{ type filter hook forward priority 0; policy drop; }'")
+        sh("nft add table inet wall; nft add chain inet wall transit '{ type filter hook forward priority 0; policy drop; }'")
     if HOW == "noforward":
         sh("echo 0 > /proc/sys/net/ipv4/ip_forward")
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from sandbox.guests import PROBE, run, spec
+
 from upwhisk.common.spi.containers import Container
 from upwhisk.invoker.containers.process import ProcessFactory
 

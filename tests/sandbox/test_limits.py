@@ -22,9 +22,10 @@ from sandbox.guests import (
     spec,
     until,
 )
+
 from upwhisk.common.errors import ContainerGone
 from upwhisk.common.spi.containers import Container
-from upwhisk.invoker.containers.installation import GuestBounds
+from upwhisk.invoker.containers.bounds import GuestBounds
 from upwhisk.invoker.containers.process import ProcessFactory
 
 pytestmark = pytest.mark.sandbox

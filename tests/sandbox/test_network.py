@@ -15,9 +15,10 @@ from pathlib import Path
 
 import pytest
 from sandbox.guests import make_factory, run, spec
+
 from upwhisk.common.errors import ContainerCreateFailed
 from upwhisk.common.spi.containers import Container, Network
-from upwhisk.invoker.containers.installation import NetworkSettings
+from upwhisk.invoker.containers.bounds import NetworkSettings
 from upwhisk.invoker.containers.process import ProcessFactory
 
 pytestmark = pytest.mark.sandbox

@@ -10,8 +10,8 @@ from typing import Any
 from upwhisk.common.model.action import BLACKBOX
 from upwhisk.common.spi.containers import FactoryAbilities, Network
 from upwhisk.invoker.containers.process import default_run_dir
-from upwhisk.invoker.containers.installation import RuntimeInstallation
 from upwhisk.runtimes.discover import discover
+from upwhisk.runtimes.installation import RuntimeInstallation
 from upwhisk.runtimes.manifest import Manifest
 
 SKELETON = "openwhisk/dockerskeleton"
@@ -29,22 +29,18 @@ class NodeRuntimes:
     run_dir: Path
 
     @classmethod
-    def find(cls, data: Path, manifest_file: str) -> NodeRuntimes:
-        """Looks for interpreters (remembered in the data folder). Blocking: a few ms when nothing changed."""
-        manifest = Manifest.load(Path(manifest_file) if manifest_file else None, discover(data / _CACHE))
-        installations = tuple(
-            RuntimeInstallation(
-                kind=one.kind,
-                family=one.family,
-                interpreter=one.interpreter,
-                proxy=one.proxy,
-                preload=one.preload,
-                library=one.library,
-                arguments=one.arguments,
-            )
-            for one in manifest.installations()
-        )
-        return cls(manifest, installations, manifest.missing(), manifest.prewarm(), default_run_dir())
+    def find(cls, manifest_file: str) -> NodeRuntimes:
+        """Looks for interpreters; what was seen is remembered for the host. Blocking: a few ms when nothing changed."""
+        run_dir = default_run_dir()
+        run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        interpreters = discover(run_dir / _CACHE)
+        manifest = Manifest.load(Path(manifest_file) if manifest_file else None).on(interpreters)
+        found = manifest.installations(interpreters)
+        missing = {kind: manifest.missing(kind) for kind in (*manifest.kinds, BLACKBOX) if kind not in found}
+        prewarm = {kind: sum(cell.count for cell in manifest.stem_cells(kind)) for kind in found}
+        default = manifest.resolve("python:default")
+        ordered = sorted(found.values(), key=lambda one: one.kind != default)
+        return cls(manifest, tuple(ordered), missing, prewarm, run_dir)
 
     def kinds(self, abilities: Callable[[], FactoryAbilities]) -> NodeKinds:
         return NodeKinds(self.manifest, self.missing, abilities)
@@ -70,7 +66,7 @@ class NodeKinds:
         return self._manifest.require_main(kind)
 
     def valid(self) -> tuple[str, ...]:
-        return self._manifest.kinds
+        return (*self._manifest.kinds, BLACKBOX)
 
     def missing(self, kind: str) -> str | None:
         return self._missing.get(kind)

@@ -34,7 +34,7 @@ from upwhisk.controller.api.admin_socket import AdminSocket
 from upwhisk.controller.app import Controller, ControllerParts
 from upwhisk.controller.auth import WatchedSubjects
 from upwhisk.invoker.app import InvokerNode, NodeParts
-from upwhisk.invoker.containers.installation import GuestBounds, NetworkSettings
+from upwhisk.invoker.containers.bounds import GuestBounds, NetworkSettings
 
 log = structlog.get_logger(__name__)
 
@@ -88,7 +88,7 @@ class Standalone:
         bus: MessageBus = await stack.enter_async_context(load("bus", settings.plugins.bus)())
         registry: NodeRegistry = await stack.enter_async_context(load("nodes", settings.plugins.nodes)(self._clock))
         logs = await stack.enter_async_context(load("logs", settings.plugins.logs)())
-        runtimes = await asyncio.to_thread(NodeRuntimes.find, self._data, settings.guest.runtimes)
+        runtimes = await asyncio.to_thread(NodeRuntimes.find, settings.guest.runtimes)
         factory = self._factory(runtimes)
         parts = NodeParts(store, bus, registry, logs, factory, self._clock, runtimes.prewarm)
         node = self._node = InvokerNode(parts, settings, version=installed_version())

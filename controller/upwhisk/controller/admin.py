@@ -145,7 +145,7 @@ async def create_user(store: SubjectStore, wanted: UserCreate) -> Answer:
     try:
         await store.put(changed)
     except RevisionConflict:
-        return Answer("Failed to create subject (the authorization id belongs to another subject)", 1)
+        return Answer("Failed to create subject (the authorization id is in use)", 1)
     return Answer(f"{user}:{key}")
 
 

@@ -56,6 +56,11 @@ def payload_bytes(namespace: NamespaceLimits, system: SystemLimits) -> int:
     return _clipped(namespace.max_payload_size, system.payload_bytes)
 
 
+def entity_bytes(system: SystemLimits) -> int:
+    """The largest body of an entity without code: parameters and annotations, escaped as wastefully as JSON allows."""
+    return min(system.body_bytes, 16 * system.parameter_bytes + MIB)
+
+
 def _clipped(own: str | None, whole: int) -> int:
     size = None if own is None else parse_size(own)
     return whole if size is None else min(size, whole)

@@ -10,15 +10,15 @@ from typing import Any
 
 import aiohttp
 import pytest
-from fakes.dict_store import DictSubjects
 
+from upwhisk.backends.store.memory_entities import MemorySubjects
 from upwhisk.controller.admin import Answer, operations
 from upwhisk.controller.api.admin_socket import AdminSocket
 
 
 class Admin:
     def __init__(self) -> None:
-        self.store = DictSubjects()
+        self.store = MemorySubjects()
         self._operations = operations(self.store)
 
     async def __call__(self, command: str, **arguments: Any) -> tuple[str, int]:

@@ -6,8 +6,9 @@ import asyncio
 import base64
 
 import pytest
-from fakes.dict_store import DictSubjects
+from fakes.clock import ManualClock
 
+from upwhisk.backends.store.memory_entities import MemorySubjects
 from upwhisk.common.errors import NotAuthenticated
 from upwhisk.common.model.identity import NamespaceKey, NamespaceLimits, Subject
 from upwhisk.controller.auth import MAX_AGE_S, MAX_CACHED, Authenticator, WatchedSubjects
@@ -17,50 +18,36 @@ KEY = "k" * 64
 SUBJECT = Subject("guest", (NamespaceKey("space", UUID, KEY),))
 
 
-class Ticking:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def now_ms(self) -> int:
-        return int(self.now * 1000)
-
-    def monotonic(self) -> float:
-        return self.now
-
-    async def sleep(self, seconds: float) -> None:
-        self.now += seconds
-
-
 def header(login: str = f"{UUID}:{KEY}", scheme: str = "Basic") -> str:
     return f"{scheme} {base64.b64encode(login.encode()).decode()}"
 
 
 async def test_identity_and_limits() -> None:
-    store = DictSubjects()
+    store = MemorySubjects()
     await store.put(SUBJECT)
     await store.put_limits("space", NamespaceLimits(max_action_memory=128))
-    identity = await Authenticator(store, Ticking()).identify(header(scheme="bAsIc"))
+    identity = await Authenticator(store, ManualClock()).identify(header(scheme="bAsIc"))
     assert (identity.subject, identity.namespace, identity.uuid) == ("guest", "space", UUID)
     assert identity.limits.max_action_memory == 128
 
 
 async def test_cached_for_five_minutes_at_most() -> None:
-    store, clock = DictSubjects(), Ticking()
+    store, clock = MemorySubjects(), ManualClock()
     await store.put(SUBJECT)
     authenticator = Authenticator(store, clock)
     await authenticator.identify(header())
     await store.delete("guest")
-    clock.now = MAX_AGE_S
+    await clock.advance(MAX_AGE_S)
     assert (await authenticator.identify(header())).subject == "guest"
-    clock.now = MAX_AGE_S + 1
+    await clock.advance(1)
     with pytest.raises(NotAuthenticated):
         await authenticator.identify(header())
 
 
 async def test_changes_are_seen_at_once() -> None:
-    store = DictSubjects()
+    store = MemorySubjects()
     await store.put(SUBJECT)
-    authenticator = Authenticator(store, Ticking())
+    authenticator = Authenticator(store, ManualClock())
     watched = WatchedSubjects(store, authenticator.forget)
     await authenticator.identify(header())
     await watched.put_limits("space", NamespaceLimits(max_action_memory=256))
@@ -73,7 +60,7 @@ async def test_changes_are_seen_at_once() -> None:
 
 
 async def test_a_lookup_that_a_change_overtook_is_not_kept() -> None:
-    class Slow(DictSubjects):
+    class Slow(MemorySubjects):
         gate = asyncio.Event()
 
         async def limits(self, namespace: str) -> NamespaceLimits | None:
@@ -82,7 +69,7 @@ async def test_a_lookup_that_a_change_overtook_is_not_kept() -> None:
 
     store = Slow()
     await store.put(SUBJECT)
-    authenticator = Authenticator(store, Ticking())
+    authenticator = Authenticator(store, ManualClock())
     watched = WatchedSubjects(store, authenticator.forget)
     looking = asyncio.create_task(authenticator.identify(header()))
     await asyncio.sleep(0)
@@ -93,9 +80,9 @@ async def test_a_lookup_that_a_change_overtook_is_not_kept() -> None:
 
 
 async def test_the_cache_is_bounded() -> None:
-    store = DictSubjects()
+    store = MemorySubjects()
     await store.put(SUBJECT)
-    authenticator = Authenticator(store, Ticking())
+    authenticator = Authenticator(store, ManualClock())
     for blanks in range(400):
         await authenticator.identify("Basic" + " " * (blanks % 300 + 1) + header().partition(" ")[2])
     assert len(authenticator._cache) <= MAX_CACHED
@@ -103,7 +90,7 @@ async def test_the_cache_is_bounded() -> None:
 
 @pytest.mark.parametrize("key", ["k" * 63, "k" * 65, "K" * 64, "é" * 64])
 async def test_wrong_keys(key: str) -> None:
-    store = DictSubjects()
+    store = MemorySubjects()
     await store.put(SUBJECT)
     with pytest.raises(NotAuthenticated):
-        await Authenticator(store, Ticking()).identify(header(f"{UUID}:{key}"))
+        await Authenticator(store, ManualClock()).identify(header(f"{UUID}:{key}"))

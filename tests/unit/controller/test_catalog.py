@@ -6,8 +6,8 @@ import asyncio
 
 import msgspec
 import pytest
-from fakes.dict_store import DictEntities
 
+from upwhisk.backends.store.memory_entities import MemoryEntities
 from upwhisk.common.errors import Conflict, InternalError, NotFound
 from upwhisk.common.model.action import Action, Exec
 from upwhisk.common.model.package import Package
@@ -18,7 +18,7 @@ from upwhisk.common.spi.store import Document
 from upwhisk.controller.catalog import CONCURRENT, CORRUPTED, WRONG_COLLECTION, Catalog
 
 
-class CountingEntities(DictEntities):
+class CountingEntities(MemoryEntities):
     """`gate`, if closed, holds reads after they have read."""
 
     def __init__(self) -> None:
@@ -87,7 +87,7 @@ async def test_a_read_that_a_write_overtook_is_not_kept() -> None:
 
 
 async def test_stale_writes_are_refused() -> None:
-    catalog = Catalog(DictEntities())
+    catalog = Catalog(MemoryEntities())
     stored = await catalog.put(action())
     await catalog.put(stored)
     with pytest.raises(Conflict, match=CONCURRENT):
@@ -103,7 +103,7 @@ async def test_stale_writes_are_refused() -> None:
 
 
 async def test_names_belong_to_one_collection() -> None:
-    catalog = Catalog(DictEntities())
+    catalog = Catalog(MemoryEntities())
     await catalog.put(Trigger(name=EntityName("ns", None, "t")))
     with pytest.raises(Conflict, match=WRONG_COLLECTION):
         await catalog.resolve(EntityName("ns", None, "t"))
@@ -112,7 +112,7 @@ async def test_names_belong_to_one_collection() -> None:
 
 
 async def test_the_cache_is_bounded_by_bytes() -> None:
-    catalog = Catalog(DictEntities(), capacity_bytes=10_000)
+    catalog = Catalog(MemoryEntities(), capacity_bytes=10_000)
     for number in range(20):
         stored = await catalog.put(action(f"a{number}", "x" * 1000))
         await catalog.resolve(stored.name)
@@ -125,7 +125,7 @@ async def test_the_cache_is_bounded_by_bytes() -> None:
 
 
 async def test_damaged_documents() -> None:
-    store = DictEntities()
+    store = MemoryEntities()
     broken = Document(
         id="ns/a", collection="actions", namespace="ns", path="ns", name="a", updated=1, body={"x": 1}
     )

@@ -35,7 +35,7 @@ def test_whole_values_replace_each_other() -> None:
 
 def test_final_parameters_are_those_with_a_value() -> None:
     for notes in ({"final": True}, {"web_export": True}):
-        assert resolve(action(Parameter("c", None), **notes), PACKAGE).immutable == {"a", "b"}
+        assert resolve(action(Parameter("c", None), **notes), PACKAGE).immutable == frozenset({"a", "b"})
     assert resolve(action(final="true"), PACKAGE).immutable is None
 
 

@@ -79,8 +79,8 @@ class CommitQueue:
                 self._loop.call_soon(self._flush)
         return future
 
-    async def aclose(self, deadline_s: float) -> None:
-        """Commit what was asked for; what cannot be committed in time fails."""
+    async def aclose(self, deadline_s: float) -> bool:
+        """Commit what was asked for; what has to be tried again fails. False: a write is still under way."""
         self._closed = True
         try:
             async with asyncio.timeout(deadline_s):
@@ -94,6 +94,7 @@ class CommitQueue:
         self._kept.clear()
         if self._thread is not None:
             self._thread.shutdown(wait=False)
+        return self._idle.is_set()
 
     # one batch: 1 decide, 2 write, 3 tell
 
@@ -158,9 +159,9 @@ class CommitQueue:
         if self._operation_log.is_full:
             try:
                 self._operation_log.begin_segment(self._operation_log.segment + 1)
-            except OSError:
+            except OSError as error:
                 # The next append tries again, and reports it if it fails.
-                log.exception("no new log segment", action="store.log")
+                log.error("no new log segment", action="store.log", error=str(error))
 
     def _next(self) -> None:
         if self._scheduled:

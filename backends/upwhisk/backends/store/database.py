@@ -10,9 +10,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Generic, TypeVar
 
+import structlog
+
 from upwhisk.backends.store.schema import connect
 from upwhisk.common.errors import StoreUnavailable
 
+log = structlog.get_logger(__name__)
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
 
@@ -66,7 +69,7 @@ class Writer:
         try:
             return _in_transaction(connection, work) if transaction else work(connection)
         except sqlite3.Error as error:
-            raise unavailable(error) from error
+            print("DBG",error,error.sqlite_errorname); raise unavailable(error) from error
 
 
 def _in_transaction(connection: sqlite3.Connection, work: Work[T]) -> T:
@@ -84,6 +87,8 @@ def _in_transaction(connection: sqlite3.Connection, work: Work[T]) -> T:
 def _close(connection: sqlite3.Connection) -> None:
     try:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    except sqlite3.Error as error:
+        log.error("the last checkpoint is left to the next start", action="store.close", error=str(error))
     finally:
         connection.close()
 
@@ -155,7 +160,7 @@ class _Reading(Generic[T]):
                 with self._lock:
                     self._running = None
         except sqlite3.Error as error:
-            raise unavailable(error) from error
+            print("DBG",error,error.sqlite_errorname); raise unavailable(error) from error
 
     def interrupt(self) -> None:
         with self._lock:

@@ -138,8 +138,8 @@ class Follower:
             self._retired = fold.retire
             try:
                 await self._loop.run_in_executor(None, self._operation_log.remove_through, fold.retire)
-            except OSError:
-                log.exception("a log segment cannot be removed", action="store.log", segment=fold.retire)
+            except OSError as error:
+                log.error("a log segment stays", action="store.log", segment=fold.retire, error=str(error))
         self._task = None
         progress, self._progress = self._progress, asyncio.Event()
         progress.set()
@@ -148,4 +148,4 @@ class Follower:
     def _note_failure(self, error: Exception) -> None:
         self._failures += 1
         self.failure = f"the database cannot be written ({error})"
-        log.error("a fold failed", action="store.fold", exc_info=error)
+        log.error("a fold failed", action="store.fold", error=str(error))

@@ -20,7 +20,7 @@ class LoggedJournal(Journal):
     def accept(
         self, messages: Sequence[ActivationMessage], records: Sequence[Activation] = ()
     ) -> Awaitable[None]:
-        kept = [(_checked(message.activation_id), encode_message(message)) for message in messages]
+        kept = [(checked(message.activation_id), encode_message(message)) for message in messages]
         rows = [row_of(record) for record in records]
         return self._queue.submit(self._ledger.accept, (kept, rows))
 
@@ -44,27 +44,25 @@ class LoggedJournal(Journal):
 
 
 def row_of(record: Activation) -> Row:
-    return Row(_checked(record.activation_id), record.namespace, filter_name(record), record.start, encode_record(record))
+    return Row(checked(record.activation_id), record.namespace, filter_name(record), record.start, encode_record(record))
 
 
 def filter_name(record: Activation) -> str:
     """What the name filter of lists compares with: `package/name` where the record knows its package."""
     path: object = None
     for annotation in record.annotations:
-        if annotation.key == "binding":
-            path = annotation.value
-            break
+        if annotation.key == "binding" and isinstance(annotation.value, str):
+            return f"{annotation.value.partition('/')[2]}/{record.name}"  # namespace/binding
         if annotation.key == "path":
             path = annotation.value
     if isinstance(path, str):
         parts = path.split("/")
-        # `ns/package/action` in a path, `ns/package` in a binding
-        if len(parts) == 3 or (len(parts) == 2 and annotation.key == "binding"):
+        if len(parts) == 3:  # namespace/package/action
             return f"{parts[1]}/{record.name}"
     return record.name
 
 
-def _checked(id: ActivationId) -> ActivationId:
+def checked(id: ActivationId) -> ActivationId:
     """`ValueError` here, at the call, for what would fail in everybody's commit."""
     if not is_activation_id(id):
         raise ValueError(f"no activation id: {id!r}")

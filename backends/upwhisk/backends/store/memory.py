@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from upwhisk.backends.store.folder import write_private
-from upwhisk.backends.store.journal import filter_name
+from upwhisk.backends.store.journal import checked, filter_name
 from upwhisk.backends.store.memory_entities import MemoryEntities, MemorySubjects
 from upwhisk.common.clock import Clock, SystemClock
 from upwhisk.common.errors import DataFolderError, StoreUnavailable
@@ -121,6 +121,8 @@ class MemoryJournal(Journal):
 
     def _accept(self, messages: Sequence[ActivationMessage], records: Sequence[Activation]) -> None:
         for message in messages:
+            checked(message.activation_id)
+        for message in messages:
             if not self._is_known(message.activation_id):
                 self.entries[message.activation_id] = JournalEntry(message=message)
         for record in records:
@@ -132,7 +134,7 @@ class MemoryJournal(Journal):
             self.entries[id] = msgspec.structs.replace(self.entries[id], **changes)
 
     def _settle(self, record: Activation) -> bool:
-        if record.activation_id in self._activations.records:
+        if checked(record.activation_id) in self._activations.records:
             return False
         self.entries.pop(record.activation_id, None)
         self._activations.add(record)

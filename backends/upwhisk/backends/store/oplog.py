@@ -101,9 +101,9 @@ class OperationLog:
     def _take_back(self, handle: int) -> None:
         try:
             os.ftruncate(handle, self.offset)
-        except OSError:
+        except OSError as error:
             # A half-written frame ends what can be read of a file: go on in another.
-            log.exception("a log segment cannot be repaired", action="store.log", segment=self.segment)
+            log.error("a log segment cannot be repaired", action="store.log", segment=self.segment, error=str(error))
             self.close()
 
 

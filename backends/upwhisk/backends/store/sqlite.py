@@ -21,7 +21,7 @@ from upwhisk.backends.store.follower import MAX_TAIL_BYTES, Follower
 from upwhisk.backends.store.journal import LoggedJournal
 from upwhisk.backends.store.ledger import Ledger
 from upwhisk.backends.store.lookup import Lookup
-from upwhisk.backends.store.oplog import OperationLog
+from upwhisk.backends.store.oplog import SEGMENT_BYTES, OperationLog
 from upwhisk.backends.store.retention import Retention, totals
 from upwhisk.backends.store.sealing import Sealer
 from upwhisk.backends.store.subjects import SQLiteSubjects
@@ -32,6 +32,7 @@ from upwhisk.common.spi.store import ArtifactStore, StoreStatistics
 
 log = structlog.get_logger(__name__)
 _CLOSE_S = 10.0
+_ABANDON_S = 1.0
 _MIB = 1024 * 1024
 
 
@@ -47,12 +48,13 @@ class SQLiteStore(ArtifactStore):
         store: StoreSettings = StoreSettings(),  # noqa: B008 - immutable
         retention: RetentionSettings = RetentionSettings(),  # noqa: B008 - immutable
         clock: Clock | None = None,
+        segment_bytes: int = SEGMENT_BYTES,
     ) -> None:
         self._data = DataFolder(folder)
         self._settings = store
         self._clock = clock or SystemClock()
         self._ledger = Ledger()
-        self._operation_log = OperationLog(folder)
+        self._operation_log = OperationLog(folder, segment_bytes=segment_bytes)
         self._writer = Writer()
         self._readers = Readers(self._data.database)
         self._retention = Retention(self._writer, retention, self._clock)
@@ -91,6 +93,13 @@ class SQLiteStore(ArtifactStore):
         self._sweeper = asyncio.create_task(self._retention.run(), name="store-retention")
 
     async def aclose(self) -> None:
+        await self._close(tidy=True)
+
+    async def abandon(self) -> None:
+        """Close at once: nothing is folded, the next start reads the log as after a kill."""
+        await self._close(tidy=False)
+
+    async def _close(self, *, tidy: bool) -> None:
         if self._closed:
             return
         self._closed = True
@@ -98,13 +107,16 @@ class SQLiteStore(ArtifactStore):
             self._sweeper.cancel()
             await asyncio.gather(self._sweeper, return_exceptions=True)
         if self._queue is not None and self._follower is not None:
-            await self._queue.aclose(_CLOSE_S)
-            await self._leave_tidy(self._follower)
+            is_idle = await self._queue.aclose(_CLOSE_S if tidy else _ABANDON_S)
+            if tidy:
+                await self._leave_tidy(self._follower)
+            await self._follower.aclose()
+            if is_idle:  # else a thread is still writing to its file
+                self._operation_log.close()
         await asyncio.to_thread(self._readers.close)
         if self._lookup is not None:
             self._lookup.close()
         await self._writer.aclose()
-        self._operation_log.close()
         self._data.release()
 
     def accepts_work(self) -> str | None:
@@ -179,7 +191,6 @@ class SQLiteStore(ArtifactStore):
             self._operation_log.remove_through(self._operation_log.segment)
         except (StoreUnavailable, OSError) as error:
             log.error("the log stays for the next start", action="store.close", error=str(error))
-        await follower.aclose()
 
     def _space_finding(self) -> str | None:
         with contextlib.suppress(OSError):

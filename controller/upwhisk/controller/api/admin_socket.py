@@ -6,8 +6,6 @@ One POST a command: `{"command": "user create", "arguments": {...}}` -> `{"text"
 from __future__ import annotations
 
 import asyncio
-import os
-import socket
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -16,14 +14,14 @@ import msgspec
 import structlog
 from aiohttp import web
 
-from upwhisk.common.errors import HttpError, StartupError, UpwhiskError
+from upwhisk.common.errors import HttpError, UpwhiskError
 from upwhisk.common.resource import Resource
 from upwhisk.controller.admin import Answer
+from upwhisk.controller.api.unix_listener import bind_private
 
 log = structlog.get_logger(__name__)
 Operation = Callable[[dict[str, Any]], Awaitable[Answer]]
 MAX_BODY = 1024 * 1024
-_MODE = 0o600
 _READ_TIMEOUT_S = 10.0
 
 
@@ -44,7 +42,7 @@ class AdminSocket(Resource):
     async def start(self) -> None:
         self._runner = web.ServerRunner(web.Server(cast(Any, self._serve)), shutdown_timeout=5.0)
         await self._runner.setup()
-        await web.SockSite(self._runner, self._listen()).start()
+        await web.SockSite(self._runner, bind_private(self._path)).start()
 
     async def aclose(self) -> None:
         if self._runner is None:
@@ -52,19 +50,6 @@ class AdminSocket(Resource):
         runner, self._runner = self._runner, None
         await runner.cleanup()
         self._path.unlink(missing_ok=True)
-
-    def _listen(self) -> socket.socket:
-        self._path.unlink(missing_ok=True)
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        previous = os.umask(0o777 & ~_MODE)
-        try:
-            listener.bind(str(self._path))
-        except OSError as error:
-            listener.close()
-            raise StartupError(f"cannot listen on '{self._path}': {error.strerror or error}") from None
-        finally:
-            os.umask(previous)
-        return listener
 
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
         try:

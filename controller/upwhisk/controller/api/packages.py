@@ -17,6 +17,7 @@ from upwhisk.controller.api.views import package_contents, package_row, package_
 from upwhisk.controller.catalog import read_document
 from upwhisk.controller.entities.packages import PackageWriter
 from upwhisk.controller.entitlement import check_own
+from upwhisk.controller.namespace_limits import entity_bytes
 
 
 class PackagesApi:
@@ -43,7 +44,7 @@ class PackagesApi:
         name = entity_name(request)
         check_own(request.identity, name)
         overwrite = flag(request.query, "overwrite")
-        body = required(await request.json_bytes(self._services.limits.body_bytes))
+        body = required(await request.json_bytes(entity_bytes(self._services.limits)))
         return json_reply(
             package_view(await self._writer.put(request.identity, name, body, overwrite=overwrite))
         )

@@ -6,6 +6,7 @@ small request. A `Reply` offers the four things that aiohttp's server asks of a 
 
 from __future__ import annotations
 
+import asyncio
 import time
 from email.utils import formatdate
 from http import HTTPStatus
@@ -24,6 +25,7 @@ CORS: Final = (
 )
 OPERATOR_CORS: Final = CORS.replace("GET, DELETE, POST, PUT, HEAD", "OPTIONS, GET, POST")
 _DRAIN_ABOVE: Final = 64 * 1024
+_DRAIN_S: Final = 60.0
 _STATUS_LINES: Final = {s.value: f"HTTP/1.1 {s.value} {s.phrase}\r\n" for s in HTTPStatus}
 _NO_BODY: Final = frozenset({204, 304})
 
@@ -79,8 +81,18 @@ class Reply:
         self.keep_alive = request.keep_alive and not self.close
         body = b"" if request.method == "HEAD" or self.status in _NO_BODY else self.body
         transport.write(self._head(self._connection_line(request)).encode("latin-1") + body)
-        if len(body) > _DRAIN_ABOVE:
-            await request.writer.drain()
+        if transport.get_write_buffer_size() > _DRAIN_ABOVE:
+            await self._drain(request, transport)
+
+    @staticmethod
+    async def _drain(request: BaseRequest, transport: asyncio.Transport) -> None:
+        """Wait for a client that reads more slowly than it asks, but not for ever."""
+        try:
+            async with asyncio.timeout(_DRAIN_S):
+                await request.writer.drain()
+        except TimeoutError:
+            transport.abort()
+            raise ConnectionResetError("the client does not read its answers") from None
 
     async def write_eof(self) -> None:
         """Everything has been written by `prepare`."""

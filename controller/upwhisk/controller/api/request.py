@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Final
+from typing import Final, NamedTuple
 
 from aiohttp.web import BaseRequest, RequestPayloadError
 
-from upwhisk.common.errors import BadRequest, CallerError, NotAcceptable, TooLarge, UnsupportedMediaType
+from upwhisk.common.errors import (
+    BadRequest,
+    CallerError,
+    NotAcceptable,
+    TooLarge,
+    Unavailable,
+    UnsupportedMediaType,
+)
 from upwhisk.common.model.identity import Identity
 from upwhisk.controller.api.query import Query, parse_query
 
@@ -22,27 +29,54 @@ class RequestTimeout(CallerError):
     default = "The request was not received completely in time."
 
 
+class BodyBudget:
+    """How many bytes of unfinished requests the process holds at a time: many large uploads wait their turn outside."""
+
+    def __init__(self, capacity_bytes: int) -> None:
+        self.free = capacity_bytes
+
+    def take(self, size: int) -> None:
+        """`Unavailable` when all is taken."""
+        if size > self.free:
+            raise Unavailable()
+        self.free -= size
+
+    def give_back(self, size: int) -> None:
+        self.free += size
+
+
+class Reading(NamedTuple):
+    """How bodies are read: the time one may take, and what all together may hold."""
+
+    timeout_s: float
+    budget: BodyBudget
+
+
 class Request:
     """`parameters`: the decoded segments of the path that the route names. `identity` is set by the server for
-    routes that need one."""
+    routes that need one. `held`: bytes taken from the budget, given back by the server."""
 
-    __slots__ = ("_raw_query", "_read_timeout_s", "http", "identity", "parameters", "transaction_id")
+    __slots__ = (
+        "_budget",
+        "_raw_query",
+        "_read_timeout_s",
+        "held",
+        "http",
+        "identity",
+        "parameters",
+        "transaction_id",
+    )
 
     identity: Identity
 
     def __init__(
-        self,
-        http: BaseRequest,
-        transaction_id: str,
-        parameters: tuple[str, ...],
-        raw_query: str,
-        read_timeout_s: float,
+        self, http: BaseRequest, transaction_id: str, match: tuple[tuple[str, ...], str], reading: Reading
     ) -> None:
         self.http = http
         self.transaction_id = transaction_id
-        self.parameters = parameters
-        self._raw_query = raw_query
-        self._read_timeout_s = read_timeout_s
+        self.parameters, self._raw_query = match
+        self._read_timeout_s, self._budget = reading
+        self.held = 0
 
     @property
     def query(self) -> Query:
@@ -109,6 +143,8 @@ class Request:
                     length += len(part)
                     if length > limit:
                         raise TooLarge()
+                    self._budget.take(len(part))
+                    self.held += len(part)
                     parts.append(part)
         except TimeoutError:
             raise RequestTimeout() from None

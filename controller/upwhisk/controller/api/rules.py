@@ -15,6 +15,7 @@ from upwhisk.controller.api.views import rule_row, rule_view
 from upwhisk.controller.entities.rules import RuleWriter, parse_status
 from upwhisk.controller.entities.triggers import TriggerWriter
 from upwhisk.controller.entitlement import check_namespace, check_own
+from upwhisk.controller.namespace_limits import entity_bytes
 
 
 class RulesApi:
@@ -38,7 +39,7 @@ class RulesApi:
         name = entity_name(request)
         check_own(request.identity, name)
         overwrite = flag(request.query, "overwrite")
-        body = required(await request.json_bytes(self._services.limits.body_bytes))
+        body = required(await request.json_bytes(entity_bytes(self._services.limits)))
         rule, status = await self._writer.put(request.identity, name, body, overwrite=overwrite)
         return json_reply(rule_view(rule, status))
 

@@ -11,14 +11,22 @@ from typing import Final, cast
 import structlog
 from aiohttp import web
 
-from upwhisk.common.errors import HttpError, MethodNotAllowed, NotAuthorized, NotFound, Unavailable
+from upwhisk.common.errors import (
+    HttpError,
+    MethodNotAllowed,
+    NotAuthorized,
+    NotFound,
+    StartupError,
+    Unavailable,
+)
 from upwhisk.common.ids import new_transaction_id
 from upwhisk.common.resource import Resource
 from upwhisk.controller.api.errors import error_reply, unexpected_reply
 from upwhisk.controller.api.protocol import ApiConnections
 from upwhisk.controller.api.reply import OPERATOR_CORS, Reply, text_reply
-from upwhisk.controller.api.request import Request, check_accept
+from upwhisk.controller.api.request import BodyBudget, Reading, Request, check_accept
 from upwhisk.controller.api.routing import Access, Match, Route, Router
+from upwhisk.controller.api.unix_listener import bind_private
 from upwhisk.controller.auth import Authenticator
 
 log = structlog.get_logger(__name__)
@@ -38,6 +46,8 @@ class ListenerSettings:
     header_timeout_s: float
     drain_s: float = 30.0
     open_operators: bool = False
+    body_memory_bytes: int = 256 * 1024 * 1024
+    """What the bodies of unfinished requests may hold together; more is answered 503."""
     unix_path: str | None = None
     """Also listen on this Unix socket: guests reach the API through it."""
 
@@ -57,6 +67,7 @@ class ApiServer(Resource):
         self._authenticator = authenticator
         self._counts = counts
         self._draining = False
+        self._reading = Reading(settings.header_timeout_s, BodyBudget(settings.body_memory_bytes))
         self._runner: web.ServerRunner | None = None
 
     @property
@@ -65,20 +76,24 @@ class ApiServer(Resource):
         assert self._runner is not None
         return int(self._runner.addresses[0][1])
 
+    @property
+    def body_bytes_free(self) -> int:
+        """What is left for the bodies of unfinished requests."""
+        return self._reading.budget.free
+
     async def start(self) -> None:
         connections = ApiConnections(self._serve, self._settings.header_timeout_s)
         self._runner = web.ServerRunner(connections, shutdown_timeout=self._settings.drain_s)
         await self._runner.setup()
         site = web.TCPSite(self._runner, self._settings.host, self._settings.port, backlog=_BACKLOG)
-        await site.start()
+        try:
+            await site.start()
+        except OSError as error:
+            where = f"{self._settings.host}:{self._settings.port}"
+            raise StartupError(f"cannot listen on {where}: {error.strerror or error}") from None
         if self._settings.unix_path is not None:
-            await self._listen_unix(self._runner, self._settings.unix_path)
-
-    @staticmethod
-    async def _listen_unix(runner: web.ServerRunner, path: str) -> None:
-        Path(path).unlink(missing_ok=True)
-        await web.UnixSite(runner, path, backlog=_BACKLOG).start()
-        Path(path).chmod(0o600)
+            listener = bind_private(Path(self._settings.unix_path))
+            await web.SockSite(self._runner, listener, backlog=_BACKLOG).start()
 
     def drain(self) -> None:
         """From now on the API answers 503; what is being handled goes on."""
@@ -91,10 +106,9 @@ class ApiServer(Resource):
 
     async def _serve(self, http: web.BaseRequest) -> web.StreamResponse:
         transaction_id = _transaction_id(http.headers.get("X-Request-ID"))
-        path, _, raw_query = http.raw_path.partition("?")
-        if not path.startswith("/"):
-            # The absolute form, as proxies send it.
-            path, raw_query = http.rel_url.raw_path, http.rel_url.raw_query_string
+        if http.method == "OPTIONS":
+            return cast(web.StreamResponse, self._options(http, transaction_id))
+        path, _, raw_query = _target(http).partition("?")
         route = ""
         try:
             match = self._router.match(path)
@@ -103,9 +117,7 @@ class ApiServer(Resource):
                 reply = await self._unrouted(http, path, match)
             else:
                 route = found.pattern
-                request = Request(
-                    http, transaction_id, match.parameters, raw_query, self._settings.header_timeout_s
-                )
+                request = Request(http, transaction_id, (match.parameters, raw_query), self._reading)
                 reply = await self._handle(http, found, request)
         except HttpError as error:
             reply = error_reply(error, transaction_id)
@@ -119,29 +131,43 @@ class ApiServer(Resource):
 
     async def _handle(self, http: web.BaseRequest, route: Route, request: Request) -> Reply:
         if route.access is Access.LOGIN:
-            headers = http.headers
-            accept = headers.get("Accept")
-            if accept is not None:
-                check_accept(accept)
-            if self._draining:
-                raise Unavailable()
-            credentials = headers.get("Authorization")
-            identity = self._authenticator.cached(credentials)
-            request.identity = identity or await self._authenticator.identify(credentials)
+            await self._log_in(http, request)
         elif route.access is Access.OPERATOR:
             self._check_operator(http)
             reply = await route.handler(request)
             reply.cors = OPERATOR_CORS
             return reply
-        return await route.handler(request)
+        try:
+            return await route.handler(request)
+        finally:
+            if request.held:
+                self._reading.budget.give_back(request.held)
+
+    async def _log_in(self, http: web.BaseRequest, request: Request) -> None:
+        headers = http.headers
+        accept = headers.get("Accept")
+        if accept is not None:
+            check_accept(accept)
+        if self._draining:
+            raise Unavailable()
+        credentials = headers.get("Authorization")
+        identity = self._authenticator.cached(credentials)
+        request.identity = identity or await self._authenticator.identify(credentials)
+
+    def _options(self, http: web.BaseRequest, transaction_id: str) -> Reply:
+        """Every path answers, also one that is not there or cannot be."""
+        reply = text_reply("OK")
+        reply.transaction_id = transaction_id
+        try:
+            match = self._router.match(_target(http).partition("?")[0])
+        except HttpError:
+            return reply
+        if any(route.access is Access.OPERATOR for route in match.methods.values()):
+            reply.cors = OPERATOR_CORS
+        return reply
 
     async def _unrouted(self, http: web.BaseRequest, path: str, match: Match) -> Reply:
-        """No handler for this path and method: `OPTIONS`, 404 or 405, below the API only for those who may ask."""
-        if http.method == "OPTIONS":
-            reply = text_reply("OK")
-            if any(r.access is Access.OPERATOR for r in match.methods.values()):
-                reply.cors = OPERATOR_CORS
-            return reply
+        """No handler for this path and method: 404 or 405, below the API only for those who may ask."""
         if path.startswith(_API) and not any(r.access is Access.OPEN for r in match.methods.values()):
             check_accept(http.headers.get("Accept"))
             await self._authenticator.identify(http.headers.get("Authorization"))
@@ -152,6 +178,12 @@ class ApiServer(Resource):
     def _check_operator(self, http: web.BaseRequest) -> None:
         if not self._settings.open_operators and not _is_loopback(http.remote):
             raise NotAuthorized()
+
+
+def _target(http: web.BaseRequest) -> str:
+    """Path and query as they were sent; proxies send the absolute form."""
+    target = http.raw_path
+    return target if target.startswith("/") else http.rel_url.raw_path_qs
 
 
 def _transaction_id(sent: str | None) -> str:

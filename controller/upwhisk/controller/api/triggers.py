@@ -18,7 +18,7 @@ from upwhisk.controller.api.views import trigger_row, trigger_view
 from upwhisk.controller.entities.triggers import TriggerWriter
 from upwhisk.controller.entitlement import check_namespace, check_own
 from upwhisk.controller.json_body import decode_object
-from upwhisk.controller.namespace_limits import payload_bytes
+from upwhisk.controller.namespace_limits import entity_bytes, payload_bytes
 
 _WITHHELD: Final = frozenset({"authorization", "proxy-authorization", "x-ow-extra-logging"})
 """Guests never get the caller's key unless their action asks for it; the last is an order to the platform."""
@@ -43,7 +43,7 @@ class TriggersApi:
         name = entity_name(request)
         check_own(request.identity, name)
         overwrite = flag(request.query, "overwrite")
-        body = required(await request.json_bytes(self._services.limits.body_bytes))
+        body = required(await request.json_bytes(entity_bytes(self._services.limits)))
         return json_reply(
             trigger_view(await self._writer.put(request.identity, name, body, overwrite=overwrite))
         )

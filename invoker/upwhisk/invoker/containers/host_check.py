@@ -26,6 +26,10 @@ _SYSCTLS = (
     ("user/max_net_namespaces", "0", "network namespaces are switched off: sysctl -w user.max_net_namespaces=65536"),
 )
 _ROOT_TOO = ("user/",)
+UNKNOWN = (
+    "if it is namespaces or mounts that were refused, a filter around this process forbids them: start it outside of"
+    " containers, or in one with CAP_SYS_ADMIN and without a seccomp profile"
+)
 
 
 def refuse(*missing: str) -> NoReturn:

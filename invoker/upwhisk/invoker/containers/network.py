@@ -15,7 +15,7 @@ from pathlib import Path
 
 from upwhisk.common.errors import ContainerCreateFailed
 from upwhisk.invoker.containers import network_rules
-from upwhisk.invoker.containers.installation import NetworkSettings
+from upwhisk.invoker.containers.bounds import NetworkSettings
 from upwhisk.invoker.containers.network_trial import try_outside
 from upwhisk.invoker.containers.zygote import kernel
 

@@ -18,9 +18,9 @@ from upwhisk.common.spi.containers import (
     Network,
 )
 from upwhisk.invoker.containers import host_check, seccomp
+from upwhisk.invoker.containers.bounds import GuestBounds, NetworkSettings
 from upwhisk.invoker.containers.cgroup_choice import choose_tree
 from upwhisk.invoker.containers.cgroups import CgroupLimits, CgroupTree
-from upwhisk.invoker.containers.installation import GuestBounds, NetworkSettings, RuntimeInstallation
 from upwhisk.invoker.containers.network import Outbound, PreparedNetwork
 from upwhisk.invoker.containers.orphans import InstanceFolder, dead_instances, remove_groups
 from upwhisk.invoker.containers.readiness import open_pipe
@@ -29,6 +29,7 @@ from upwhisk.invoker.containers.resolvers import resolvers
 from upwhisk.invoker.containers.sandbox import Belongings, ProcessContainer
 from upwhisk.invoker.containers.slots import Slots
 from upwhisk.invoker.containers.zygote_client import Order, Zygote, ZygoteSettings
+from upwhisk.runtimes.installation import RuntimeInstallation
 
 GUEST_API_HOST = "http://127.0.0.1:3233"
 """Where guests with a network `api` or `outbound` find the platform's API."""
@@ -97,7 +98,7 @@ class ProcessFactory(ContainerFactory):
         try:
             await self._zygote(launcher.kind)
         except ContainerCreateFailed as error:
-            host_check.refuse(str(error), *await asyncio.to_thread(host_check.namespace_findings))
+            host_check.refuse(str(error), *host_check.namespace_findings() or [host_check.UNKNOWN])
         networks = {Network.NONE, Network.API}
         self._outbound = Outbound(self.instance, names, self._network)
         self._findings = await self._outbound.start()

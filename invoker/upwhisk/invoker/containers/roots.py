@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from upwhisk.invoker.containers.elf import libraries, named
-from upwhisk.invoker.containers.installation import RuntimeInstallation
+from upwhisk.runtimes.installation import RuntimeInstallation
 
 # What binary wheels may count on (the manylinux policies), and name resolution loads by name.
 _LIBRARIES = (

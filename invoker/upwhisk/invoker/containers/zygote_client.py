@@ -16,8 +16,8 @@ from typing import Any
 
 from upwhisk.common.errors import ContainerCreateFailed
 from upwhisk.invoker.containers.cgroups import Entrance
-from upwhisk.invoker.containers.installation import RuntimeInstallation
 from upwhisk.invoker.containers.roots import plan_root
+from upwhisk.runtimes.installation import RuntimeInstallation
 
 START_S = 15.0
 BIRTH_S = 10.0
@@ -100,9 +100,6 @@ class Zygote:
 
     def _plan(self) -> bytes:
         one, settings = self.installation, self._settings
-        arguments = None
-        if one.family == "nodejs":
-            arguments = [str(one.interpreter.resolve()), *one.arguments, str(one.proxy.resolve())]
         plan = {
             "user_namespace": os.geteuid() != 0,
             "root": plan_root(one, settings.resolvers).as_json(),
@@ -110,14 +107,14 @@ class Zygote:
             "proxy": str(one.proxy.resolve()),
             "preload": one.preload,
             "library": str(one.library.resolve()) if one.library else None,
-            "arguments": arguments,
+            "arguments": one.argv if one.family == "nodejs" else None,
             "filter": base64.b64encode(settings.filter).decode(),
         }
         return json.dumps(plan).encode()
 
     async def _launch(self, ours: socket.socket, theirs: socket.socket, plan: bytes, entrance: Entrance) -> None:
-        python = self.installation.interpreter if self.installation.family == "python" else self._settings.launcher
-        command = [str(python.resolve()), "-I", "-S", "-B", "-c", _CODE, _PACKAGE, str(theirs.fileno())]
+        python = self._settings.launcher if self.installation.family == "nodejs" else self.installation.interpreter
+        command = [str(python.resolve()), "-I", "-S", "-B", "-X", "utf8", "-c", _CODE, _PACKAGE, str(theirs.fileno())]
         process = await asyncio.to_thread(_spawn, command, theirs.fileno(), self._settings.environment)
         try:
             inside = (*entrance.tasks, *((entrance.folder,) if entrance.folder >= 0 else ()))

@@ -21,15 +21,17 @@ def _guest(name: str) -> object:
         spec = importlib.util.spec_from_file_location(
             "upwhisk_guest", os.path.join(folder, "__init__.py"), submodule_search_locations=[folder]
         )
-        assert spec is not None and spec.loader is not None
+        assert spec is not None
+        assert spec.loader is not None
         package = importlib.util.module_from_spec(spec)
         sys.modules["upwhisk_guest"] = package
         spec.loader.exec_module(package)
     return importlib.import_module(f"upwhisk_guest.{name}")
 
 
+_preload = _guest("preload")
 _server = _guest("native_server")
-PRELOAD: tuple[str, ...] = ("json", "selectors", "subprocess", "zipfile")
+PRELOAD: tuple[str, ...] = _preload.NATIVE_PRELOAD  # type: ignore[attr-defined]
 """Modules for a zygote to import before it forks."""
 
 

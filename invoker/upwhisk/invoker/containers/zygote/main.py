@@ -95,7 +95,7 @@ def _load(path: str, preload: list[str]) -> Any:
     module = importlib.util.module_from_spec(spec)
     sys.modules["upwhisk_proxy"] = module
     spec.loader.exec_module(module)
-    for name in (*preload, *getattr(module, "PRELOAD", ())):
+    for name in preload:
         try:
             __import__(name)
         except ImportError:

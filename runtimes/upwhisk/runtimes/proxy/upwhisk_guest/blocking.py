@@ -40,16 +40,18 @@ class BlockingServer:
     def serve(self) -> list[Connection]:
         listening = self._listener.fileno()
         self._poll.register(listening, select.POLLIN)
-        poll, connections = self._poll.poll, self._connections
         while not self._stopped:
-            for fd, _ in poll():
-                if fd == listening:
-                    self._accept()
-                else:
-                    self._receive(connections[fd])
-                if self._stopped:
-                    break
-        return list(connections.values())
+            self._serve_ready(listening)
+        return list(self._connections.values())
+
+    def _serve_ready(self, listening: int) -> None:
+        for fd, _ in self._poll.poll():
+            if self._stopped:
+                return
+            if fd == listening:
+                self._accept()
+            elif (connection := self._connections.get(fd)) is not None:
+                self._receive(connection)
 
     def stop(self) -> None:
         """Return from `serve` when the answer to the present request has been sent."""

@@ -98,14 +98,14 @@ class NativeApp:
 
     def _call(self, argument: str) -> tuple[int, bytes]:
         try:
-            last = run_process(self._exec, argument, self._streams.stdout.buffer)
+            last = run_process(self._exec, argument, self._streams.write)
         except OSError as error:  # no such interpreter, not an executable
             sys.stdout.write(f"{error}\n")
             return 502, NOT_A_RESULT
         if _is_result(last):
             return 200, last + b"\n"
         if last:
-            self._streams.stdout.buffer.write(last + b"\n")
+            self._streams.write(last + b"\n")
         return 502, NOT_A_RESULT
 
     def _ended(self, status: int, body: bytes) -> tuple[int, bytes]:

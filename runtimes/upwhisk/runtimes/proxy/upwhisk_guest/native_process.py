@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import selectors
 import subprocess
-from typing import BinaryIO
+from collections.abc import Callable
 
 MAX_ARGUMENT = 131_071
 """Characters; the kernel takes no longer argument."""
@@ -15,7 +15,7 @@ _CHUNK = 64 * 1024
 _LOOK_S = 0.02
 
 
-def run_process(executable: str, argument: str, log: BinaryIO) -> bytes:
+def run_process(executable: str, argument: str, log: Callable[[bytes], object]) -> bytes:
     """Run it with `argument` on standard input and, if short, as its only argument.
 
     Lines of its standard output go to `log` as they come, but for the last, which is returned without its newline.
@@ -29,8 +29,9 @@ def run_process(executable: str, argument: str, log: BinaryIO) -> bytes:
 class _Exchange:
     """Feeds one process and reads it, without waiting for either pipe alone."""
 
-    def __init__(self, process: subprocess.Popen[bytes], data: bytes, log: BinaryIO) -> None:
-        assert process.stdin is not None and process.stdout is not None
+    def __init__(self, process: subprocess.Popen[bytes], data: bytes, log: Callable[[bytes], object]) -> None:
+        assert process.stdin is not None
+        assert process.stdout is not None
         self._process = process
         self._stdin = process.stdin
         self._stdout = process.stdout
@@ -83,5 +84,5 @@ class _Exchange:
         if len(text) - cut > MAX_LAST_LINE:
             cut = len(text)
         if cut:
-            self._log.write(text[:cut])
+            self._log(text[:cut])
         self._last = text[cut:]

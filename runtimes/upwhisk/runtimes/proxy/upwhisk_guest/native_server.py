@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-import tempfile
 
 from .blocking import BlockingServer
 from .native_app import NativeApp
@@ -18,5 +17,5 @@ def serve(listen_fd: int) -> None:
     listener = socket.socket(fileno=listen_fd)
     listener.set_inheritable(False)
     os.environ.setdefault("PATH", "/usr/local/bin:/usr/bin:/bin")
-    app = NativeApp(streams, tempfile.gettempdir())
+    app = NativeApp(streams, os.environ.get("TMPDIR", "/tmp"))
     BlockingServer(listener, app.handle).serve()

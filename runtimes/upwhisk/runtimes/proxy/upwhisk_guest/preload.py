@@ -66,3 +66,5 @@ PRELOAD: tuple[str, ...] = (
     "zlib",
 )
 """Names of modules of the standard library; a guest's Python may lack some of them."""
+NATIVE_PRELOAD: tuple[str, ...] = ("json", "selectors", "shutil", "subprocess", "tempfile", "zipfile", "zlib")
+"""The same for native guests, whose user code is no Python."""

@@ -122,7 +122,7 @@ class PythonApp:
 
 
 def is_concurrent(main: Main) -> bool:
-    return inspect.iscoroutinefunction(main) or inspect.iscoroutinefunction(getattr(main, "__call__", None))
+    return inspect.iscoroutinefunction(main) or inspect.iscoroutinefunction(type(main).__call__)
 
 
 async def _finish(awaitable: Any) -> Any:

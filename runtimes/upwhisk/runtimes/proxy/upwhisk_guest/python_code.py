@@ -51,7 +51,7 @@ def user_traceback(error: BaseException) -> str:
 
 
 def _is_ours(filename: str) -> bool:
-    return filename.startswith(os.path.dirname(__file__)) or filename.startswith("<frozen importlib")
+    return filename.startswith((os.path.dirname(__file__), "<frozen importlib"))
 
 
 def _lay_out(payload: bytes, folder: str) -> None:
@@ -93,7 +93,8 @@ def _check_syntax(file: str) -> None:
 
 def _import(file: str, name: str) -> Main:
     spec = importlib.util.spec_from_file_location(MODULE, file)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[MODULE] = module
     spec.loader.exec_module(module)

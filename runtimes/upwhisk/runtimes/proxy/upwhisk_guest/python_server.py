@@ -6,8 +6,6 @@ import os
 import site
 import socket
 import sys
-import tempfile
-from types import CodeType
 
 from . import upwhisk_action
 from .blocking import BlockingServer
@@ -27,7 +25,7 @@ def serve(listen_fd: int, library: str | None = None) -> None:
     listener = socket.socket(fileno=listen_fd)
     listener.set_inheritable(False)
     _prepare_interpreter(library)
-    app = PythonApp(streams, tempfile.gettempdir())
+    app = PythonApp(streams, os.environ.get("TMPDIR", "/tmp"))
     blocking = BlockingServer(listener, app.handle)
     app.on_concurrent = blocking.stop
     _catch_exit(app, blocking)

@@ -38,6 +38,7 @@ class GuestPipe(io.BufferedIOBase):
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
+        self.name = "<stdout>" if fd == 1 else "<stderr>"
         # A run may close or redirect the descriptor; the sentinel must get through all the same.
         self._private = os.dup(fd)
         self._attributed = False
@@ -122,6 +123,10 @@ class Streams:
     def end_attributed_run(self, run: Attribution) -> None:
         self._out.end_attributed_run(run)
         self._err.end_attributed_run(run)
+
+    def write(self, data: bytes) -> None:
+        """Bytes for standard output, as they are."""
+        self._out.write(data)
 
     def _flush(self) -> None:
         for stream in (self.stdout, self.stderr):

@@ -9,7 +9,6 @@ from typing import Any
 from .initialise import as_text
 
 
-
 class RunVariables:
     """Sets the variables of each run; only what differs from the run before, for this is done on every run."""
 
