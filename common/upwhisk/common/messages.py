@@ -12,6 +12,7 @@ import msgspec
 
 from upwhisk.common.ids import ActivationId, ControllerId, NodeId, TransactionId
 from upwhisk.common.model.activation import Activation
+from upwhisk.common.model.placed import Why
 
 FORM = 1
 
@@ -67,7 +68,7 @@ class ActivationMessage(msgspec.Struct, kw_only=True, tag="activation"):
     journalled: bool = False
     stored: bool = True
     traceparent: str | None = None
-    placed: str | None = None
+    placed: Why | None = None
     form: int = FORM
 
 

@@ -13,6 +13,7 @@ from upwhisk.common.errors import Unavailable
 from upwhisk.common.ids import ActivationId
 from upwhisk.common.messages import ActivationMessage, Completion, Returned
 from upwhisk.common.model.activation import Activation
+from upwhisk.common.model.placed import Why
 from upwhisk.common.resource import Resource
 from upwhisk.common.settings import QueueSettings
 from upwhisk.common.spi.bus import Delivery, MessageBus, Subscription, controller_topic, node_topic
@@ -125,7 +126,7 @@ class Balancer(Resource):
         if permit is None:
             return False
         pending.permit = permit
-        message.placed = f"{decision.policy}: 1 of {decision.considered}"
+        message.placed = Why(decision.policy, decision.considered, decision.refused, decision.counts)
         self._send(pending, permit)
         return True
 

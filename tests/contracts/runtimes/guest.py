@@ -97,7 +97,7 @@ class Guest:
         self._streams = (out, err)
         with socket.socket(socket.AF_UNIX) as listener:
             listener.bind(str(self.path))
-            listener.listen(64)
+            listener.listen(512)
             fd = listener.fileno()
             self.process = subprocess.Popen(
                 _with_descriptor(installation.argv, fd),

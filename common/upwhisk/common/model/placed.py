@@ -24,6 +24,16 @@ class Phases(msgspec.Struct, omit_defaults=True):
         return round(self.wait + self.place)
 
 
+class Why(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The balancer's reasons: `policy`, how many nodes were `considered`, and why nodes were `refused` (at most 20
+    by name; `counts`: reason -> nodes)."""
+
+    policy: str
+    considered: int
+    refused: dict[str, str] = {}
+    counts: dict[str, int] = {}
+
+
 class Placed(msgspec.Struct, omit_defaults=True, kw_only=True):
     """The annotation `upwhisk`: what OpenWhisk's fields cannot say."""
 
@@ -31,6 +41,6 @@ class Placed(msgspec.Struct, omit_defaults=True, kw_only=True):
     attempt: int = 1
     start: str = ""
     """warm, prewarmed or cold."""
-    why: str | None = None
+    why: Why | None = None
     trace: str | None = None
     phases: Phases | None = None

@@ -117,10 +117,14 @@ class LiveApi:
 
     async def why(self, request: Request) -> Reply:
         id_ = activation_id(request.parameters[0])
-        reasons = self._services.live.why(request.identity.namespace, id_)
-        if reasons is None:
+        namespace = request.identity.namespace
+        reasons = self._services.live.why(namespace, id_)
+        if reasons is not None:
+            return json_reply(reasons)
+        record = await self._services.activations.get(namespace, id_)
+        if record is None:
             raise NotFound()
-        return json_reply(reasons)
+        return json_reply(_reasons(_read_row(record)))
 
     async def cancel(self, request: Request) -> Reply:
         id_ = activation_id(request.parameters[0])
@@ -166,6 +170,14 @@ def _summary(row: _Row) -> dict[str, Any]:
 
 def _code(row: _Row) -> int:
     return int(Response(row.response.status, False).code)
+
+
+def _reasons(row: _Row) -> dict[str, Any]:
+    """What the record kept of the placement, in the form of a live activation's reasons."""
+    annotations: list[dict[str, Any]] = msgspec.json.decode(row.annotations)
+    ours: dict[str, Any] = next((a["value"] for a in annotations if a.get("key") == "upwhisk"), {})
+    why = {"node": ours.get("node"), "refused": {}, "counts": {}, **(ours.get("why") or {})}
+    return {"activationId": row.activation_id, "state": "done", "start": ours.get("start"), **why}
 
 
 def _done(row: _Row) -> dict[str, Any]:

@@ -20,6 +20,8 @@ from .streams import Attribution, Streams, attribution
 from .upwhisk_action import enter
 
 _T = TypeVar("_T")
+_BACKLOG = 512
+"""Connections may come as fast as activations: up to the largest limit on concurrency at once."""
 
 
 class AsyncServer:
@@ -50,7 +52,9 @@ class AsyncServer:
                 lambda reader=reader: _Client(self.start, reader),  # type: ignore[misc]
                 connection.socket,
             )
-        server = await loop.create_server(lambda: _Client(self.start, RequestReader()), sock=self._listener)
+        server = await loop.create_server(
+            lambda: _Client(self.start, RequestReader()), sock=self._listener, backlog=_BACKLOG
+        )
         await server.serve_forever()
 
     def start(self, client: _Client, request: Request) -> None:
