@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable
 import msgspec
 import pytest
 from api.client import Client, Target, basic
-from api.platform import in_process
+from api.platform import GUEST, in_process
 
 Fresh = Callable[[str], str]
 JSON_HEADERS = {"Content-Type": "application/json"}
@@ -116,7 +116,7 @@ async def test_broken_chunks(target: Target) -> None:
 
 
 async def test_half_sent_requests_end_alone(client: Client) -> None:
-    login = f"Authorization: {basic(client.target.auth)}\r\n"
+    login = f"Authorization: {basic(GUEST)}\r\n"
     halves = [
         b"GET / HT",
         b"GET / HTTP/1.1\r\nHost: x\r\n",
@@ -125,7 +125,7 @@ async def test_half_sent_requests_end_alone(client: Client) -> None:
     ]
     async with in_process(header_timeout_s=0.3) as platform:
         target = Target(
-            f"http://127.0.0.1:{platform.server.port}", client.target.auth, "", "guest", "", platform
+            f"http://127.0.0.1:{platform.server.port}", GUEST, "", "guest", "", platform
         )
         local = Client(client._session, target, target.auth)
         await local.put("actions/x", {"exec": {"kind": "python:3", "code": "x"}})

@@ -86,6 +86,12 @@ def instance_members(factory: ProcessFactory) -> set[int]:
     return set().union(*(members(folder) for folder in folders))
 
 
+def guest_members(factory: ProcessFactory, guest: Container) -> set[int]:
+    folders = [g for g in groups(guest.id) if g.parent.name == f"upwhisk-{factory.instance}"]
+    assert folders
+    return set().union(*(members(folder) for folder in folders))
+
+
 def is_gone(pid: int) -> bool:
     try:
         state = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0]

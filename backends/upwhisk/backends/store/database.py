@@ -69,7 +69,7 @@ class Writer:
         try:
             return _in_transaction(connection, work) if transaction else work(connection)
         except sqlite3.Error as error:
-            print("DBG",error,error.sqlite_errorname); raise unavailable(error) from error
+            raise unavailable(error) from error
 
 
 def _in_transaction(connection: sqlite3.Connection, work: Work[T]) -> T:
@@ -160,7 +160,7 @@ class _Reading(Generic[T]):
                 with self._lock:
                     self._running = None
         except sqlite3.Error as error:
-            print("DBG",error,error.sqlite_errorname); raise unavailable(error) from error
+            raise unavailable(error) from error
 
     def interrupt(self) -> None:
         with self._lock:

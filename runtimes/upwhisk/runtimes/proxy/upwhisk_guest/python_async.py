@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from .blocking import Connection
 from .http1 import CONTINUE, BadRequest, Request, RequestReader, answer
-from .outcome import NO_ACTION, encode_exception, encode_result
+from .outcome import EXITED, NO_ACTION, encode_exception, encode_result
 from .python_app import PythonApp
 from .python_code import Main, user_traceback
 from .streams import Attribution, Streams, attribution
@@ -37,11 +37,11 @@ class AsyncServer:
         """Runs until the process is killed."""
         asyncio.run(self._serve(connections))
 
-    def exiting(self, status: int, body: bytes) -> None:
-        """The process is about to end: every activation that runs ends with this answer."""
+    def exiting(self) -> None:
+        """The process is about to end, and with it every activation that runs."""
         for client, run in list(self._running.items()):
             self._streams.end_attributed_run(run)
-            client.send(status, body)
+            client.send(400, EXITED)
 
     async def _serve(self, connections: Sequence[Connection]) -> None:
         loop = asyncio.get_running_loop()

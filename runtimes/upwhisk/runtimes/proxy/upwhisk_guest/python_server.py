@@ -56,11 +56,10 @@ def _catch_exit(app: PythonApp, server: BlockingServer | AsyncServer) -> None:
 
     def exit_with_answer(status: int) -> None:
         if os.getpid() == pid:
-            status_code, body = app.exiting()
             if isinstance(server, BlockingServer):
-                server.answer_now(status_code, body)
+                server.answer_now(*app.exiting())
             else:
-                server.exiting(status_code, body)
+                server.exiting()
         _exit(status)
 
     os._exit = exit_with_answer  # type: ignore[assignment]
