@@ -5,9 +5,11 @@ What users get is the wheel, not the checkout: a file that is missing in it show
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
+import threading
 import venv
 import zipfile
 from pathlib import Path
@@ -32,6 +34,29 @@ def run(*command: str | Path, cwd: Path) -> str:
     return done.stdout
 
 
+def try_standalone(command: Path, data: Path) -> str:
+    """Start the installed platform until it is ready, then stop it; where guests cannot be confined it says so."""
+    process = subprocess.Popen(
+        [str(command), "standalone", "--port", "0", "--data", str(data)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert process.stdout is not None
+    watchdog = threading.Timer(60, process.kill)
+    watchdog.start()
+    try:
+        first = process.stdout.readline().strip()
+        process.terminate()
+        status = process.wait(60)
+    finally:
+        watchdog.cancel()
+        process.stdout.close()
+    if os.geteuid() == 0 and ("is ready" not in first or status != 0):
+        sys.exit(f"the installed platform did not start and stop: {first!r}, status {status}")
+    return first or "this user cannot confine guests here; the platform refused to start"
+
+
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
@@ -46,6 +71,7 @@ def main() -> None:
         empty = place / "empty"
         empty.mkdir()
         print(run(python, "-c", PROBE, cwd=empty).strip())
+        print(try_standalone(place / "env/bin/upwhisk", place / "data"))
         shown = run(place / "env/bin/upwhisk", "--help", cwd=empty)
         assert "standalone" in shown, shown
         print(f"wheel ok: {wheel.name}, {wheel.stat().st_size // 1024} KiB")

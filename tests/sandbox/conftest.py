@@ -14,11 +14,8 @@ from upwhisk.invoker.containers.process import ProcessFactory
 
 @pytest.fixture(autouse=True)
 def _nothing_left() -> Iterator[None]:
-    before = leftovers()
     yield
-    after = leftovers()
-    for kind, names in after.items():
-        assert names - before[kind] == set(), kind
+    assert leftovers() == {}
 
 
 @pytest.fixture

@@ -26,6 +26,8 @@ KIND = "python:probe"
 PROBE = Path(__file__).resolve().parent / "runtime" / "probe_proxy.py"
 INTERPRETER = Path(os.path.realpath(sys.executable))
 CGROUPS = Path("/sys/fs/cgroup")
+INSTANCES: set[str] = set()
+"""Those that the tests of this process have made; what others run on this host is none of our business."""
 
 
 def probe() -> RuntimeInstallation:
@@ -36,8 +38,10 @@ def make_factory(
     run_dir: Path, bounds: GuestBounds | None = None, network: NetworkSettings | None = None
 ) -> ProcessFactory:
     installations = [probe()]
+    instance = new_instance_id()
+    INSTANCES.add(instance)
     return ProcessFactory(
-        new_instance_id(), run_dir, installations, bounds or GuestBounds(), network or NetworkSettings(outbound=False)
+        instance, run_dir, installations, bounds or GuestBounds(), network or NetworkSettings(outbound=False)
     )
 
 
@@ -100,18 +104,22 @@ def is_gone(pid: int) -> bool:
     return state in "ZX"
 
 
-def leftovers() -> dict[str, set[str]]:
-    """Everything on this host that guests could have left behind."""
+def leftovers() -> dict[str, list[str]]:
+    """Everything on this host that guests of our instances could have left behind."""
     mounts = Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines()
     found = {
-        "cgroups": {path for path, _, _ in os.walk(CGROUPS) if os.path.basename(path).startswith("upwhisk-")},
-        "mounts": {line.split(" ", 1)[1] for line in mounts},
-        "links": {name for name in os.listdir("/sys/class/net") if name.startswith("uw")},
+        "cgroups": [path for path, _, _ in os.walk(CGROUPS) if _is_ours(path)],
+        "mounts": [line for line in mounts if _is_ours(line) or "/tmp/uw" in line],
+        "links": [name for name in os.listdir("/sys/class/net") if _is_ours(name)],
     }
     if os.geteuid() == 0 and shutil.which("nft"):
         listing = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, check=True).stdout
-        found["tables"] = {line for line in listing.splitlines() if "upwhisk" in line}
-    return found
+        found["tables"] = [line for line in listing.splitlines() if _is_ours(line)]
+    return {kind: names for kind, names in found.items() if names}
+
+
+def _is_ours(text: str) -> bool:
+    return any(instance in text for instance in INSTANCES)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from sandbox.guests import (
+    INSTANCES,
     call,
     groups,
     guest_members,
@@ -255,6 +256,7 @@ async def _platform(run_dir: Path, how: str) -> tuple[asyncio.subprocess.Process
     assert process.stdout is not None
     instance = (await asyncio.wait_for(process.stdout.readline(), 30)).decode().strip()
     assert instance
+    INSTANCES.add(instance)
     return process, instance
 
 

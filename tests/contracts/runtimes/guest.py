@@ -71,6 +71,9 @@ class Client:
         self._rest = body[length:]
         return Answer(int(lines[0].split(" ")[1]), body[:length])
 
+    def receive_raw(self) -> bytes:
+        return self._receive_some()
+
     def at_end(self) -> bool:
         return self._receive_some() == b""
 

@@ -21,21 +21,15 @@ MAIN = "def main(args):\n    return {}\n"
 MODULE = "upwhisk_test_module.py"
 
 
-@pytest.fixture(scope="session")
-def make_virtualenv(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Interpreter -> a virtualenv of it, made with the `virtualenv` package."""
-    return {}
-
-
-def virtualenv_of(cache: dict[str, Path], interpreter: Path, folder: Path) -> Path:
-    if str(interpreter) not in cache:
-        root = folder / "virtualenv"
-        command = [sys.executable, "-m", "virtualenv", "--no-download", "--no-pip", "-q", "-p", str(interpreter), str(root)]
-        subprocess.run(command, check=True, timeout=60)
-        site = next(root.glob("lib/python3.*/site-packages"))
-        (site / MODULE).write_text("import sys\nNAME = 'from the virtualenv'\n", encoding="utf-8")
-        cache[str(interpreter)] = root
-    return cache[str(interpreter)]
+@pytest.fixture
+def virtualenv_root(python: RuntimeInstallation, tmp_path: Path) -> Path:
+    """A virtualenv made with the `virtualenv` package, with a module of its own in it."""
+    root = tmp_path / "virtualenv"
+    command = [sys.executable, "-m", "virtualenv", "--no-download", "--no-pip", "-q", "-p", str(python.interpreter), str(root)]
+    subprocess.run(command, check=True, timeout=60)
+    site = next(root.glob("lib/python3.*/site-packages"))
+    (site / MODULE).write_text("NAME = 'from the virtualenv'\n", encoding="utf-8")
+    return root
 
 
 def zip_of(root: Path, main: str) -> str:
@@ -82,12 +76,9 @@ def test_without_a_main_file(py: Guest) -> None:
     assert py.logs() == (END, "Zip file does not include main__\n" + END)
 
 
-def test_a_virtualenv_is_activated(
-    py: Guest, python: RuntimeInstallation, make_virtualenv: dict[str, Path], tmp_path: Path
-) -> None:
-    root = virtualenv_of(make_virtualenv, python.interpreter, tmp_path)
+def test_a_virtualenv_is_activated(py: Guest, virtualenv_root: Path) -> None:
     main = "import os, sys, upwhisk_test_module as m\ndef main(args):\n    return {'name': m.NAME, 'env': os.environ['VIRTUAL_ENV']}\n"
-    py.must_init(zip_of(root, main), binary=True)
+    py.must_init(zip_of(virtualenv_root, main), binary=True)
     answer = py.run()
     assert answer.json["name"] == "from the virtualenv"
     assert answer.json["env"].startswith(str(py.scratch.resolve()))

@@ -3,6 +3,8 @@
 /run with {"code": ...}; several calls at once, each in a thread. Standard library only, Python 3.10 and later.
 """
 
+from __future__ import annotations
+
 import json
 import socket
 import sys
@@ -12,10 +14,10 @@ import traceback
 PRELOAD = ("json", "threading")
 
 
-def _answer(path, body):
+def _answer(path: str, body: bytes) -> bytes:
     if path == "/raw":
-        return b"x" * json.loads(body)["size"]
-    scope = {}
+        return b"x" * int(json.loads(body)["size"])
+    scope: dict[str, object] = {}
     try:
         exec(json.loads(body).get("code", ""), scope)
         result = {"result": scope.get("result")}
@@ -26,7 +28,7 @@ def _answer(path, body):
     return json.dumps(result).encode()
 
 
-def _serve_one(connection):
+def _serve_one(connection: socket.socket) -> None:
     buffer = b""
     with connection:
         while True:
@@ -44,7 +46,7 @@ def _serve_one(connection):
             connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(answer), answer))
 
 
-def serve(listen_fd):
+def serve(listen_fd: int) -> None:
     listener = socket.socket(fileno=listen_fd)
     while True:
         connection, _ = listener.accept()

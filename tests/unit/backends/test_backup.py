@@ -16,9 +16,11 @@ from upwhisk.backends.store.sqlite import SQLiteStore
 from upwhisk.common.errors import DataFolderError, StoreUnavailable
 from upwhisk.common.ids import ActivationId
 from upwhisk.common.model.identity import NamespaceKey, Subject
+from upwhisk.common.settings import RetentionSettings
 from upwhisk.common.spi.store import ActivationQuery
 
 MakeStore = Callable[..., SQLiteStore]
+KEEP_ALL = RetentionSettings(max_age_s=0)
 GUEST = ActivationQuery(namespace="guest")
 SUBJECT = Subject("anna.m", (NamespaceKey("anna.m", "u-1", "Secret0123456789" * 4),))
 
@@ -155,12 +157,12 @@ async def test_an_interrupted_restore_is_not_taken_for_a_store(make_store: MakeS
 
 async def test_the_memory_store_can_be_copied_too(tmp_path: Path) -> None:
     work, done = message(), record()
-    async with MemoryStore() as store:
+    async with MemoryStore(retention=KEEP_ALL) as store:
         revision = await store.entities.put(document(attachment=b"code"))
         await store.subjects.put(SUBJECT)
         await store.journal.accept([work], [done])
         await store.backup(tmp_path / "backup")
-    async with MemoryStore() as again:
+    async with MemoryStore(retention=KEEP_ALL) as again:
         again.load(tmp_path / "backup")
         found = await again.entities.get("guest/hello", attachment=True)
         assert found == document(revision=revision, has_attachment=True, attachment=b"code")

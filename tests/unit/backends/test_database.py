@@ -77,7 +77,7 @@ async def test_a_write_that_fails_leaves_nothing(path: Path) -> None:
     with pytest.raises(RevisionConflict):
         await writer.run(half)
     with pytest.raises(StoreUnavailable, match="no such table"):
-        await writer.run(lambda c: c.execute("INSERT INTO nothing VALUES(1)"))
+        await writer.run(lambda c: c.execute("INSERT INTO unknown VALUES(1)"))
     found = await writer.run(lambda c: c.execute("SELECT count(*) FROM meta WHERE name = 'half'").fetchone())
     assert found == (0,)
     await writer.aclose()

@@ -97,9 +97,9 @@ class JournalMachine(RuleBasedStateMachine):
 
     @rule(target=ids)
     def settle_unknown(self) -> ActivationId:
-        id = new_activation_id()
-        self.settle(id)
-        return id
+        unknown = new_activation_id()
+        self.settle(unknown)
+        return unknown
 
     @rule(id=consumes(ids))
     def discard(self, id: ActivationId) -> None:
@@ -154,8 +154,8 @@ class JournalMachine(RuleBasedStateMachine):
     @invariant()
     def every_record_is_there(self) -> None:
         if hasattr(self, "store"):
-            for id, number in self.records.items():
-                body = self.run(self.store.activations.get("guest", id))
+            for settled, number in self.records.items():
+                body = self.run(self.store.activations.get("guest", settled))
                 assert body is not None
                 assert f'"number":{number}}}'.encode() in body
 

@@ -35,8 +35,8 @@ def told_before_its_death(folder: Path, durability: str, lines: int) -> dict[str
             if number == lines:
                 child.kill()
             if line.endswith(b"\n"):
-                what, _, id = line.decode().strip().partition(" ")
-                told[what].add(id)
+                what, _, told_id = line.decode().strip().partition(" ")
+                told[what].add(told_id)
         guard.cancel()
     assert sum(len(ids) for ids in told.values()) >= lines, "the child died by itself"
     return told
@@ -63,5 +63,5 @@ async def test_nothing_is_lost_and_nothing_is_there_twice(
             assert all_told["settled"] <= set(recorded)
             assert all_told["accepted"] <= set(recorded) | set(pending)
             assert all_told["begun"] <= set(recorded) | started
-            for id in random.sample(sorted(all_told["settled"]), 20):
-                assert await store.activations.get("guest", ActivationId(id)) is not None
+            for settled in random.sample(sorted(all_told["settled"]), 20):
+                assert await store.activations.get("guest", ActivationId(settled)) is not None

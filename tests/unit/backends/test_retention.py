@@ -69,7 +69,7 @@ async def test_by_count_the_newest_stay(make_store: MakeStore) -> None:
 
 async def test_by_age_and_pending_work_is_never_removed(make_store: MakeStore) -> None:
     clock = ManualClock(START_MS + 60_000)
-    bounds = RetentionSettings(max_age_s=100, max_mb=0)
+    bounds = RetentionSettings(max_age_s=100, max_mb=0, interval_s=10**6)
     async with make_store(retention=bounds, clock=clock) as store:
         await store.journal.accept([message()])
         await settle(store, 50)

@@ -7,7 +7,18 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from upwhisk.common.spi.containers import ContainerSpec
-from upwhisk.invoker.pool.slots import Command, Destroy, Freeze, Grant, Phase, Refuse, Start, Thaw, Want, WarmKey
+from upwhisk.invoker.pool.slots import (
+    Command,
+    Destroy,
+    Freeze,
+    Grant,
+    Phase,
+    Refuse,
+    Start,
+    Thaw,
+    Want,
+    WarmKey,
+)
 from upwhisk.invoker.pool.state import PoolLimits, PoolState
 
 PY = ContainerSpec("python:3.11", 256)

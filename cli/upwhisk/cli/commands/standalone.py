@@ -18,7 +18,6 @@ from upwhisk.common.logging import configure
 from upwhisk.common.settings import Settings, load_settings
 
 
-
 @click.command()
 @click.option("--host", help="Address to listen on. [default: 127.0.0.1]")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on; 0 takes a free one. [default: 3233]")

@@ -69,6 +69,7 @@ class Connection(asyncio.Protocol):
             if at >= 0:
                 self._expected = int(head[at + 17 :].split(b"\r\n", 1)[0])
         except ValueError:
+            self._status = 0
             self.close()
             return
         if self._expected < 0 or b"\r\nconnection: close" in head:

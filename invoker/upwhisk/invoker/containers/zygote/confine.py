@@ -24,7 +24,6 @@ def enter(report: socket.socket, descriptors: list[int], code: Any) -> None:
     `descriptors`: standard output and error, then what the order calls for. The order itself is read from
     `report` here and not in the zygote, so that nothing of one guest's stays in the memory of the next.
     """
-    os.setsid()
     order = json.loads(report.recv(1 << 16))
     output, error, *rest = descriptors
     network = rest.pop(0) if order["network"] == "outbound" else None

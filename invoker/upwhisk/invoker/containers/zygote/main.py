@@ -11,6 +11,7 @@ import gc
 import importlib.util
 import json
 import os
+import select
 import signal
 import socket
 import stat
@@ -25,6 +26,9 @@ _FRESH = (
     | kernel.CLONE_NEWIPC
     | kernel.CLONE_NEWUTS
 )
+
+_QUIET_S = 0.05
+"""So long without an order, the zygote forks ahead."""
 
 
 def main(descriptor: int) -> None:
@@ -47,7 +51,8 @@ def main(descriptor: int) -> None:
         control.send(b"error: " + f"{type(error).__name__}: {error}".encode())
         os._exit(1)
     control.send(b"ready")
-    _wait(control, program)
+    report, descriptors = _wait(control)
+    _confine(report, descriptors, program)
     _become(plan, serve)
 
 
@@ -103,30 +108,104 @@ def _load(path: str, preload: list[str]) -> Any:
     return module.serve
 
 
-def _wait(control: socket.socket, code: Any) -> None:
-    """Fork for each order; returns only in the children, as guests."""
+class _Spare:
+    """A child forked ahead, which waits for its order: forking is the longest step of a birth."""
+
+    def __init__(self, channel: socket.socket, pidfd: int) -> None:
+        self.channel = channel
+        self.pidfd = pidfd
+
+    def hand_over(self, descriptors: list[int]) -> bool:
+        """Whether it took them; false if it has died."""
+        try:
+            socket.send_fds(self.channel, [b"f"], descriptors)
+        except OSError:
+            return False
+        finally:
+            self.channel.close()
+        return True
+
+
+def _wait(control: socket.socket) -> tuple[socket.socket, list[int]]:
+    """Fork for each order; returns only in the children, what they were given."""
+    spare: _Spare | None = None
+    busy = False
     while True:
+        if busy and spare is None and not select.select([control], [], [], _QUIET_S)[0]:
+            spare, given = _fork_ahead(control)
+            if given is not None:
+                return given
         message, descriptors, _, _ = socket.recv_fds(control, 16, 16)
         if not message:
             os._exit(0)
-        report = socket.socket(fileno=descriptors.pop(0))
-        cgroup = descriptors.pop() if b"c" in message else -1
-        flags = _FRESH | (kernel.CLONE_NEWNET if b"n" in message else 0)
-        try:
-            pid, pidfd = kernel.clone(flags, cgroup)
-        except OSError as error:
-            _tell(report, f"error: {error}".encode(), [])
-        else:
-            if pid == 0:
-                control.close()
-                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-                _confine(report, descriptors, code)
-                return
-            _tell(report, b"forked", [pidfd])
+        busy = True
+        cgroup = descriptors.pop() if b"c" in message else -1  # a process can only be born into a v2 group
+        if spare is not None and cgroup < 0 and b"n" in message:
+            taken, pidfd, spare = spare.hand_over(descriptors), spare.pidfd, None
+            if taken:
+                _announce(descriptors, pidfd)
+                continue
             os.close(pidfd)
-        for descriptor in (*descriptors, *([cgroup] if cgroup >= 0 else [])):
-            os.close(descriptor)
-        report.close()
+        if _fork(control, descriptors, cgroup, fresh_network=b"n" in message):
+            return socket.socket(fileno=descriptors[0]), descriptors[1:]
+
+
+def _fork_ahead(control: socket.socket) -> tuple[_Spare | None, tuple[socket.socket, list[int]] | None]:
+    """(the spare child, None) in the zygote; (None, what it was given) in the child, when it was given it."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    try:
+        pid, pidfd = kernel.clone(_FRESH | kernel.CLONE_NEWNET)
+    except OSError:
+        ours.close()
+        theirs.close()
+        return None, None
+    if pid:
+        theirs.close()
+        return _Spare(ours, pidfd), None
+    _enter_child(control)
+    ours.close()
+    message, descriptors, _, _ = socket.recv_fds(theirs, 16, 16)
+    theirs.close()
+    if not message:
+        os._exit(0)
+    return None, (socket.socket(fileno=descriptors[0]), descriptors[1:])
+
+
+def _fork(control: socket.socket, descriptors: list[int], cgroup: int, *, fresh_network: bool) -> bool:
+    """True in the child."""
+    try:
+        pid, pidfd = kernel.clone(_FRESH | (kernel.CLONE_NEWNET if fresh_network else 0), cgroup)
+    except OSError as error:
+        report = socket.socket(fileno=descriptors[0])
+        _tell(report, f"error: {error}".encode(), [])
+        report.detach()
+        _close([*descriptors, *([cgroup] if cgroup >= 0 else [])])
+        return False
+    if pid == 0:
+        _enter_child(control)
+        return True
+    if cgroup >= 0:
+        os.close(cgroup)
+    _announce(descriptors, pidfd)
+    return False
+
+
+def _enter_child(control: socket.socket) -> None:
+    control.close()
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    os.setsid()
+
+
+def _announce(descriptors: list[int], pidfd: int) -> None:
+    report = socket.socket(fileno=descriptors[0])
+    _tell(report, b"forked", [pidfd])
+    report.detach()
+    _close([*descriptors, pidfd])
+
+
+def _close(descriptors: list[int]) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)
 
 
 def _tell(report: socket.socket, text: bytes, descriptors: list[int]) -> None:
