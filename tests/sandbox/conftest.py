@@ -33,4 +33,3 @@ async def factory(run_dir: Path) -> AsyncIterator[ProcessFactory]:
 @pytest.fixture
 async def guest(factory: ProcessFactory) -> Container:
     return await factory.create(spec())
-

@@ -45,12 +45,16 @@ def accept_all(listener: socket.socket) -> None:
 
 def build() -> None:
     sh("ip link set lo up; echo 1 > /proc/sys/net/ipv4/ip_forward")
-    sh("ip link add dummy0 type bridge; ip link set dummy0 up; ip addr add 192.0.2.55/24 dev dummy0; ip addr add 10.9.9.1/24 dev dummy0")
+    sh(
+        "ip link add dummy0 type bridge; ip link set dummy0 up; ip addr add 192.0.2.55/24 dev dummy0; ip addr add 10.9.9.1/24 dev dummy0"
+    )
     sh("ip -6 addr add fd00:1::1/64 dev dummy0 nodad")
     listeners: list[socket.socket] = []
 
     def outside() -> None:
-        sh(f"ip link set lo up; ip link add eth0 type veth peer name world netns {os.getpid()}; ip link set eth0 up")
+        sh(
+            f"ip link set lo up; ip link add eth0 type veth peer name world netns {os.getpid()}; ip link set eth0 up"
+        )
         for address in (PUBLIC, RESOLVER, PRIVATE, ALLOWED, "169.254.169.254"):
             sh(f"ip addr add {address}/24 dev eth0")
         sh("ip route add default via 203.0.113.1")
@@ -60,12 +64,20 @@ def build() -> None:
     sh("ip addr add 203.0.113.1/24 dev world; ip link set world up")
     for address in ("10.77.0.1/24", "10.88.0.1/24", "169.254.169.1/24"):
         sh(f"ip addr add {address} dev world")
-    for listener in (*listeners, socket.create_server(("0.0.0.0", 81)), socket.create_server(("::", 82), family=socket.AF_INET6)):
+    for listener in (
+        *listeners,
+        socket.create_server(("0.0.0.0", 81)),
+        socket.create_server(("::", 82), family=socket.AF_INET6),
+    ):
         accept_all(listener)
     if HOW == "docker":
-        sh("nft add table ip filter; nft add chain ip filter FORWARD '{ type filter hook forward priority 0; policy drop; }'")
+        sh(
+            "nft add table ip filter; nft add chain ip filter FORWARD '{ type filter hook forward priority 0; policy drop; }'"
+        )
     if HOW == "firewall":
-        sh("nft add table inet wall; nft add chain inet wall transit '{ type filter hook forward priority 0; policy drop; }'")
+        sh(
+            "nft add table inet wall; nft add chain inet wall transit '{ type filter hook forward priority 0; policy drop; }'"
+        )
     if HOW == "noforward":
         sh("echo 0 > /proc/sys/net/ipv4/ip_forward")
 

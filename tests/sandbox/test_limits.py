@@ -153,7 +153,10 @@ async def test_a_fork_bomb_stays_within_its_processes(run_dir: Path) -> None:
         )
         assert made < 32
         assert (await guest.stats()).processes <= 32
-        assert await run(neighbour, "import os; os.waitpid(os.posix_spawn(os.sys.executable, ['x', '-c', ''], {}), 0); result = 1")
+        assert await run(
+            neighbour,
+            "import os; os.waitpid(os.posix_spawn(os.sys.executable, ['x', '-c', ''], {}), 0); result = 1",
+        )
 
 
 async def test_open_files_are_bounded(run_dir: Path) -> None:
@@ -184,7 +187,7 @@ async def test_open_files_are_bounded(run_dir: Path) -> None:
 
 
 async def test_no_core_dumps(guest: Container) -> None:
-    assert await run(guest, "import resource; result = resource.getrlimit(resource.RLIMIT_CORE)") == [0, 0]
+    assert await run(guest, "import resource; result = resource.getrlimit(resource.RLIMIT_CORE)") == [1, 1]
 
 
 async def test_a_daemon_dies_with_its_container(factory: ProcessFactory) -> None:
@@ -219,6 +222,53 @@ async def test_guests_die_with_their_zygote_and_the_next_has_a_new_one(factory: 
     with pytest.raises(ContainerGone):
         await call(guest, "result = 1")
     assert await run(await factory.create(spec()), "result = 2") == 2
+
+
+async def test_a_child_forked_ahead_is_used_and_may_die(factory: ProcessFactory) -> None:
+    def waiting() -> set[int]:
+        folders = [g for g in groups("zygotes") if g.parent.name == f"upwhisk-{factory.instance}"]
+        return set().union(*(members(folder) for folder in folders))
+
+    zygote = waiting()
+    await factory.create(spec())
+    await until(lambda: len(waiting()) == 2)
+    (spare,) = waiting() - zygote
+    guest = await factory.create(spec())
+    assert guest_members(factory, guest) == {spare}
+    assert await run(guest, "import os; result = os.getpid()") == 1
+    await until(lambda: len(waiting()) == 2)
+    (spare,) = waiting() - zygote
+    os.kill(spare, signal.SIGKILL)
+    await until(lambda: is_gone(spare))
+    assert await run(await factory.create(spec()), "result = 1") == 1
+
+
+async def test_guests_of_a_harvest_node_get_what_is_left_over(run_dir: Path) -> None:
+    async with make_factory(run_dir, GuestBounds(idle=True)) as factory:
+        guest = await factory.create(spec())
+        assert await run(guest, "import os; result = os.sched_getscheduler(0) == os.SCHED_IDLE")
+        (parent,) = {
+            g
+            for g in groups(f"upwhisk-{factory.instance}")
+            if (g / "cpu.stat").exists() and (g / "cpu.idle").exists()
+        }
+        assert (parent / "cpu.idle").read_text(encoding="ascii").strip() == "1"
+
+
+async def test_a_guest_uses_no_more_cores_than_it_may(run_dir: Path) -> None:
+    async with make_factory(run_dir, GuestBounds(cores=0.2)) as factory:
+        guest = await factory.create(spec())
+        used, passed = await run(
+            guest,
+            """
+            import time
+            began, busy = time.monotonic(), time.process_time()
+            while time.monotonic() - began < 1:
+                pass
+            result = [time.process_time() - busy, time.monotonic() - began]
+            """,
+        )
+        assert used / passed < 0.5
 
 
 _PLATFORM = """

@@ -109,7 +109,10 @@ result = [len(received), received[:8].decode()]
 
 async def test_the_api_is_reached_through_a_unix_socket(run_dir: Path) -> None:
     path = str(run_dir / "api")
-    async with _api(path=path), make_factory(run_dir, network=NetworkSettings(api=path, outbound=False)) as factory:
+    async with (
+        _api(path=path),
+        make_factory(run_dir, network=NetworkSettings(api=path, outbound=False)) as factory,
+    ):
         guest = await factory.create(spec(network=Network.API))
         assert await run(guest, _ASK.format(data="b'hello'")) == [5, "olleh"]
         assert await run(guest, _ASK.format(data="b'y' + b'x' * 5_000_000")) == [5_000_001, "xxxxxxxx"]
@@ -158,7 +161,8 @@ async def test_an_ordinary_user_is_told_why_there_is_no_outbound(run_dir: Path) 
 
 
 needs_tools = pytest.mark.skipif(
-    os.geteuid() != 0 or not shutil.which("nft") or not shutil.which("ip"), reason="outbound needs root, nft and ip"
+    os.geteuid() != 0 or not shutil.which("nft") or not shutil.which("ip"),
+    reason="outbound needs root, nft and ip",
 )
 
 

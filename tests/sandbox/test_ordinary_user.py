@@ -23,18 +23,46 @@ pytestmark = [
 
 USER = "41234"
 # setpriv still has root's rights when it looks up the program: the second exec has not
-_BECOME = ("setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups", "--inh-caps=-all", "sh", "-c", 'exec "$@"', "sh")
+_BECOME = (
+    "setpriv",
+    f"--reuid={USER}",
+    f"--regid={USER}",
+    "--clear-groups",
+    "--inh-caps=-all",
+    "sh",
+    "-c",
+    'exec "$@"',
+    "sh",
+)
 _ROOT = Path(__file__).resolve().parents[2]
-_PACKAGES = ("pytest", "pytest-asyncio", "pytest-timeout", "pluggy", "iniconfig", "packaging", "pygments", "msgspec",
-             "pyseccomp", "typing_extensions")
-_SUITES = ("tests/sandbox/test_isolation.py", "tests/sandbox/test_limits.py", "tests/sandbox/test_network.py",
-           "tests/contracts/containers")
+_PACKAGES = (
+    "pytest",
+    "pytest-asyncio",
+    "pytest-timeout",
+    "pluggy",
+    "iniconfig",
+    "packaging",
+    "pygments",
+    "msgspec",
+    "pyseccomp",
+    "typing_extensions",
+)
+_SUITES = (
+    "tests/sandbox/test_isolation.py",
+    "tests/sandbox/test_limits.py",
+    "tests/sandbox/test_network.py",
+    "tests/contracts/containers",
+)
 
 
 def _interpreter() -> str | None:
     """One of this version that everybody may run: our own may lie in a closed folder."""
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    for candidate in (os.path.realpath(sys.executable), f"/usr/bin/python{version}", f"/usr/local/bin/python{version}"):
+    for candidate in (
+        os.path.realpath(sys.executable),
+        f"/usr/bin/python{version}",
+        f"/usr/local/bin/python{version}",
+    ):
         done = subprocess.run(
             [*_BECOME, candidate, "-I", "-c", "import ctypes"],
             capture_output=True,
@@ -82,7 +110,12 @@ def delegated() -> Iterator[None]:
 
 def _as_user(place: Path, *command: str) -> subprocess.CompletedProcess[str]:
     path = os.pathsep.join(str(place / name) for name in ("site", "common", "invoker", "runtimes", "tests"))
-    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": path, "TMPDIR": str(place / "work"), "HOME": str(place / "work")}
+    environment = {
+        "PATH": os.environ["PATH"],
+        "PYTHONPATH": path,
+        "TMPDIR": str(place / "work"),
+        "HOME": str(place / "work"),
+    }
     return subprocess.run(
         [*_BECOME, *command],
         cwd=place,

@@ -35,6 +35,7 @@ from upwhisk.controller.app import Controller, ControllerParts
 from upwhisk.controller.auth import WatchedSubjects
 from upwhisk.invoker.app import InvokerNode, NodeParts
 from upwhisk.invoker.containers.bounds import GuestBounds, NetworkSettings
+from upwhisk.loadbalancer.placement import POLICIES
 
 log = structlog.get_logger(__name__)
 
@@ -68,6 +69,7 @@ class Standalone:
     async def run(self, ready: Callable[[Ready], None]) -> None:
         """`StartupError` if it cannot start; `ready` is called once it takes work."""
         self._check_listener()
+        self._check_policy()
         given = given_key(self._auth_file)
         self._catch_signals()
         async with AsyncExitStack() as stack:
@@ -122,7 +124,9 @@ class Standalone:
             cores=guest.cpu_cores,
             idle=node.kind == "harvest",
         )
-        network = NetworkSettings(api=str(self._data / API_SOCKET), allow=guest.allow)
+        network = NetworkSettings(
+            api=str(self._data / API_SOCKET), allow=guest.allow, forwarding=guest.ip_forwarding
+        )
         factory: ContainerFactory = load("containers", self._settings.plugins.containers)(
             new_instance_id(), runtimes.run_dir, runtimes.installations, bounds, network, runtimes.missing
         )
@@ -136,6 +140,11 @@ class Standalone:
                 f"'{server.host}' is not loopback and this listener has no TLS: keys would travel readable. "
                 "Put a TLS proxy before it, or allow it with --insecure-http",
             )
+
+    def _check_policy(self) -> None:
+        policy = self._settings.placement.policy
+        if policy not in POLICIES:
+            raise ConfigurationError("placement.policy", f"'{policy}' is unknown; available: {', '.join(POLICIES)}")
 
     def _catch_signals(self) -> None:
         loop = asyncio.get_running_loop()

@@ -87,6 +87,8 @@ class GuestSettings(_Section, frozen=True):
 
     network: Literal["auto", "none", "api", "outbound"] = "auto"
     allow: tuple[str, ...] = ()
+    ip_forwarding: bool = False
+    """Allow switching the kernel's IPv4 forwarding on, which outbound guests need."""
     scratch_mb: Positive = 128
     processes: Positive = 1024
     open_files: Positive = 1024

@@ -20,9 +20,11 @@ from typing import Any
 OLDEST_PYTHON = (3, 10)
 OLDEST_NODE = 20
 _NEWEST_MINOR = 19
-_PROBE_TIMEOUT_S = 5.0
+_PROBE_TIMEOUT_S = 15.0
+"""Long, for a program of 100 MB that comes from a slow disk for the first time."""
 _PROBES_AT_ONCE = 4
 _CACHE_VERSION = 1
+_NO_ANSWER = object()
 _OLD = re.compile(r"/python(2(\.\d+)?|3\.\d)$")
 _PYTHON_PROBE = (
     "import os, sys;"
@@ -114,6 +116,9 @@ class _Seen:
         fresh = [file for file in files if not self._is_known(file, stamps[file])]
         results = _probe_all(fresh)
         for file in files:
+            if results.get(file) is _NO_ANSWER:  # not remembered: the next start asks again
+                self._entries.pop(file, None)
+                continue
             result = results[file] if file in results else self._entries[file]["result"]
             self._known[file] = result
             self._entries[file] = {"stamp": stamps[file], "result": result}
@@ -130,7 +135,9 @@ class _Seen:
     def _write(self, files: list[str]) -> None:
         if self._cache is None:
             return
-        text = json.dumps({"version": _CACHE_VERSION, "files": {file: self._entries[file] for file in files}})
+        text = json.dumps(
+            {"version": _CACHE_VERSION, "files": {f: self._entries[f] for f in files if f in self._entries}}
+        )
         temporary = self._cache.with_name(f"{self._cache.name}.{os.getpid()}")
         with contextlib.suppress(OSError):  # it only saves time
             temporary.write_text(text, encoding="utf-8")
@@ -163,17 +170,22 @@ def _probe_all(files: list[str]) -> dict[str, Any]:
 
 
 def _probe(file: str) -> Any:
-    """Run it. None if it is no program of ours: a script such as a version manager's shim is not even tried."""
+    """Run it. None if it is no program of ours: a script such as a version manager's shim is not even tried.
+    `_NO_ANSWER` if it said nothing in time."""
     try:
         with open(file, "rb") as program:
             if program.read(4) != b"\x7fELF":
                 return None
     except OSError:
         return None
-    if os.path.basename(file).startswith("node"):
-        return _probe_node(file)
-    lines = _output([file, "-I", "-S", "-c", _PYTHON_PROBE])
-    match lines:
+    try:
+        return _probe_node(file) if os.path.basename(file).startswith("node") else _probe_python(file)
+    except subprocess.TimeoutExpired:
+        return _NO_ANSWER
+
+
+def _probe_python(file: str) -> Any:
+    match _output([file, "-I", "-S", "-c", _PYTHON_PROBE]):
         case ["cpython", major, minor, flags, path] if "t" not in flags:
             return ["python", int(major), int(minor), path]
         case _:
@@ -189,6 +201,7 @@ def _probe_node(file: str) -> Any:
 
 
 def _output(command: list[str]) -> list[str]:
+    """Its lines; none if it failed. Raises `TimeoutExpired`."""
     try:
         done = subprocess.run(
             command,
@@ -199,6 +212,6 @@ def _output(command: list[str]) -> list[str]:
             timeout=_PROBE_TIMEOUT_S,
             check=False,
         )
-    except (OSError, subprocess.SubprocessError):
+    except OSError:
         return []
     return done.stdout.decode("utf-8", "replace").splitlines() if done.returncode == 0 else []

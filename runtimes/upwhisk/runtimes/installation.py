@@ -47,7 +47,9 @@ def install(
             node = next((p for major, p in interpreters.nodes.items() if version == str(major)), None)
             return None if node is None else _node(kind, node)
         case "blackbox":
-            found = base or next((path for _, path in sorted(interpreters.pythons.items(), reverse=True)), None)
+            found = base or next(
+                (path for _, path in sorted(interpreters.pythons.items(), reverse=True)), None
+            )
             return None if found is None else _native(kind, found)
         case _:
             return None
@@ -62,7 +64,9 @@ def _python(kind: str, interpreter: Path, library: Path | None) -> RuntimeInstal
 
 def _node(kind: str, interpreter: Path) -> RuntimeInstallation:
     proxy = PROXIES / "node_proxy.js"
-    return RuntimeInstallation(kind, "nodejs", interpreter, proxy, (str(interpreter), str(proxy), "--fd", "3"))
+    return RuntimeInstallation(
+        kind, "nodejs", interpreter, proxy, (str(interpreter), str(proxy), "--fd", "3")
+    )
 
 
 def _native(kind: str, interpreter: Path) -> RuntimeInstallation:

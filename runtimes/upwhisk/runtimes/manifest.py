@@ -71,7 +71,9 @@ class Manifest:
         except OSError as error:
             raise ConfigurationError("guest.runtimes", f"{source}: {error.strerror}") from error
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ConfigurationError("guest.runtimes", f"{source} is no runtimes manifest: {error!r}") from error
+            raise ConfigurationError(
+                "guest.runtimes", f"{source} is no runtimes manifest: {error!r}"
+            ) from error
 
     @cached_property
     def kinds(self) -> dict[str, RuntimeKind]:
@@ -177,7 +179,8 @@ def default_python(interpreters: Interpreters) -> str | None:
 
 def _families(raw: dict[str, Any]) -> dict[str, tuple[RuntimeKind, ...]]:
     return {
-        family: tuple(_kind(raw, family, entry) for entry in entries) for family, entries in raw["runtimes"].items()
+        family: tuple(_kind(raw, family, entry) for entry in entries)
+        for family, entries in raw["runtimes"].items()
     }
 
 

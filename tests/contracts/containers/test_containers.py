@@ -39,7 +39,9 @@ async def test_an_unknown_kind_is_refused(factory: ContainerFactory) -> None:
 async def test_the_environment_is_the_specs(factory: ContainerFactory) -> None:
     wanted = ContainerSpec(spec().kind, 128, environment=(("__OW_X", "ä"), ("B", "=")))
     container = await factory.create(wanted)
-    assert await run(container, "import os; result = [os.environ['__OW_X'], os.environ['B'], os.getcwd()]") == ["ä", "=", "/tmp"]
+    assert await run(
+        container, "import os; result = [os.environ['__OW_X'], os.environ['B'], os.getcwd()]"
+    ) == ["ä", "=", "/tmp"]
 
 
 async def test_output_is_read_without_waiting(factory: ContainerFactory) -> None:
@@ -48,7 +50,10 @@ async def test_output_is_read_without_waiting(factory: ContainerFactory) -> None
     began = time.time_ns()
     await run(container, "import sys; print('out ä'); print('err', file=sys.stderr); result = 1")
     chunks = container.read_logs()
-    assert {chunk.stream: chunk.data for chunk in chunks} == {"stdout": "out ä\n".encode(), "stderr": b"err\n"}
+    assert {chunk.stream: chunk.data for chunk in chunks} == {
+        "stdout": "out ä\n".encode(),
+        "stderr": b"err\n",
+    }
     assert all(began <= chunk.read_ns <= time.time_ns() for chunk in chunks)
     assert list(container.read_logs()) == []
 
@@ -109,8 +114,16 @@ async def test_a_post_that_takes_too_long_is_abandoned(factory: ContainerFactory
 
 async def test_a_cancelled_post_harms_no_other(factory: ContainerFactory) -> None:
     container = await factory.create(spec())
-    task = asyncio.create_task(call(container, "import time; open('/tmp/begun', 'w').close(); time.sleep(60)"))
-    assert await run(container, "import os, time\nwhile not os.path.exists('/tmp/begun'): time.sleep(0.005)\nresult = 1") == 1
+    task = asyncio.create_task(
+        call(container, "import time; open('/tmp/begun', 'w').close(); time.sleep(60)")
+    )
+    assert (
+        await run(
+            container,
+            "import os, time\nwhile not os.path.exists('/tmp/begun'): time.sleep(0.005)\nresult = 1",
+        )
+        == 1
+    )
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -132,7 +145,9 @@ async def test_a_large_body_arrives_whole(factory: ContainerFactory) -> None:
 async def test_a_connection_may_be_used_once(factory: ContainerFactory) -> None:
     container = await factory.create(spec())
     for _ in range(3):
-        answer = await container.post("/run", b'{"code": "result=1"}', timeout_s=10, max_answer=99, single_use=True)
+        answer = await container.post(
+            "/run", b'{"code": "result=1"}', timeout_s=10, max_answer=99, single_use=True
+        )
         assert answer.status == 200
 
 
@@ -256,7 +271,9 @@ async def test_a_guest_that_is_gone_can_be_destroyed(factory: ContainerFactory) 
 async def test_many_are_made_and_destroyed_at_once(factory: ContainerFactory) -> None:
     containers = await asyncio.gather(*(factory.create(spec()) for _ in range(12)))
     assert len({container.id for container in containers}) == 12
-    assert await asyncio.gather(*(run(c, f"result = {n}") for n, c in enumerate(containers))) == list(range(12))
+    assert await asyncio.gather(*(run(c, f"result = {n}") for n, c in enumerate(containers))) == list(
+        range(12)
+    )
     await asyncio.wait_for(asyncio.gather(*(container.destroy() for container in containers)), 5)
 
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import pytest
 from contracts.runtimes.conftest import INSTALLATIONS, StartGuest
-from contracts.runtimes.guest import ID, SENTINEL, Answer, Guest
+from contracts.runtimes.guest import ID, Answer, Guest
 
+from upwhisk.common.spi.containers import SENTINEL
 from upwhisk.runtimes.installation import RuntimeInstallation
 
 
@@ -156,8 +157,13 @@ def test_variables_are_there_before_the_code_is_loaded(guest: Guest, cases: Case
 def test_the_documented_variables_are_visible_in_a_run(guest: Guest, cases: Cases) -> None:
     guest.must_init(cases.run_variables, env={"__OW_ACTION_VERSION": "0.0.3"})
     fields = {
-        "api_key": "u:k", "namespace": "zzz", "action_name": "/guest/xxx", "action_version": "0.0.3",
-        "activation_id": ID, "transaction_id": "t1", "deadline": "1754400123456",
+        "api_key": "u:k",
+        "namespace": "zzz",
+        "action_name": "/guest/xxx",
+        "action_version": "0.0.3",
+        "activation_id": ID,
+        "transaction_id": "t1",
+        "deadline": "1754400123456",
     }
     found = guest.run({}, **fields).json
     assert {name: found.get(f"__OW_{name.upper()}") for name in fields} == fields

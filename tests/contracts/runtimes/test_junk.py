@@ -13,7 +13,7 @@ from upwhisk.runtimes.installation import RuntimeInstallation
 CODE = {
     "python": "def main(args):\n    return args\n",
     "nodejs": "function main(args) { return args; }",
-    "native": "#!/bin/sh\nread -r input\necho \"$input\"\n",
+    "native": '#!/bin/sh\nread -r input\necho "$input"\n',
 }
 
 

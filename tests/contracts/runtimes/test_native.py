@@ -6,7 +6,9 @@ import base64
 import time
 
 import pytest
-from contracts.runtimes.guest import END, ID, SENTINEL, Guest, zipped
+from contracts.runtimes.guest import END, ID, Guest, zipped
+
+from upwhisk.common.spi.containers import SENTINEL
 
 NO_EXEC = {"error": "The action failed to locate a binary. See logs for details."}
 NO_BINARY = {"error": "The action failed to generate or locate a binary. See logs for details."}
@@ -59,7 +61,7 @@ def test_output_that_is_no_result(sh: Guest, script: str, log: str) -> None:
 
 
 def test_the_result_of_a_process_that_fails_counts(sh: Guest) -> None:
-    sh.must_init("#!/bin/sh\necho '{\"error\": \"x\"}'\nexit 1\n")
+    sh.must_init('#!/bin/sh\necho \'{"error": "x"}\'\nexit 1\n')
     answer = sh.run()
     assert (answer.status, answer.json) == (200, {"error": "x"})
 
@@ -111,7 +113,10 @@ def test_an_archive_without_exec(sh: Guest) -> None:
 
 def test_a_hostile_archive(sh: Guest) -> None:
     answer = sh.init(zipped({"exec": "x", "../evil": "x"}), binary=True)
-    assert (answer.status, answer.json) == (502, {"error": "The archive was refused: '../evil' leads out of its folder."})
+    assert (answer.status, answer.json) == (
+        502,
+        {"error": "The archive was refused: '../evil' leads out of its folder."},
+    )
 
 
 def test_what_cannot_be_executed(sh: Guest) -> None:
@@ -124,7 +129,8 @@ def test_what_cannot_be_executed(sh: Guest) -> None:
 def test_broken_base64(sh: Guest) -> None:
     answer = sh.init("!!", binary=True)
     assert (answer.status, answer.json) == (
-        400, {"error": "cannot decode the request: illegal base64 data at input byte 0"},
+        400,
+        {"error": "cannot decode the request: illegal base64 data at input byte 0"},
     )
     assert sh.logs() == ("", "")
 

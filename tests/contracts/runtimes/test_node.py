@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from contracts.runtimes.conftest import StartGuest
-from contracts.runtimes.guest import END, ID, SENTINEL, Guest
+from contracts.runtimes.guest import END, ID, Guest
 
-from upwhisk.runtimes.installation import RuntimeInstallation
+from upwhisk.common.spi.containers import SENTINEL
 
 STOPPED = {"error": "System not ready, status is stopped."}
 FAILED = "Initialization has failed due to: "
@@ -53,7 +52,7 @@ def test_refused_requests(js: Guest, body: bytes, status: int, error: str) -> No
 
 
 @pytest.mark.parametrize(
-    ("code", "start"),
+    ("code", "begins"),
     [
         ("function main(args {", "SyntaxError: "),
         ("export function main() {}", "SyntaxError: Unexpected token 'export'\n    at "),
@@ -62,10 +61,10 @@ def test_refused_requests(js: Guest, body: bytes, status: int, error: str) -> No
         ("const main = require('nothing');", "Error: Cannot find module 'nothing'"),
     ],
 )
-def test_code_that_fails_while_it_is_loaded(js: Guest, code: str, start: str) -> None:
+def test_code_that_fails_while_it_is_loaded(js: Guest, code: str, begins: str) -> None:
     answer = js.init(code)
     assert answer.status == 502
-    assert answer.json["error"].startswith(FAILED + start)
+    assert answer.json["error"].startswith(FAILED + begins)
     out, err = js.logs()
     assert out == END
     assert err.endswith(END)
@@ -77,11 +76,19 @@ def test_code_that_fails_while_it_is_loaded(js: Guest, code: str, start: str) ->
 @pytest.mark.parametrize("code", ["function foo() {}", "const main = 5;"])
 def test_missing_entry_point(js: Guest, code: str) -> None:
     answer = js.init(code)
-    assert (answer.status, answer.json) == (502, {"error": FAILED + "Action entrypoint 'main' is not a function."})
+    assert (answer.status, answer.json) == (
+        502,
+        {"error": FAILED + "Action entrypoint 'main' is not a function."},
+    )
 
 
 @pytest.mark.parametrize(
-    "code", ["exports.main = () => ({ a: 1 });", "module.exports.main = () => ({ a: 1 });", "const main = () => ({ a: 1 });"]
+    "code",
+    [
+        "exports.main = () => ({ a: 1 });",
+        "module.exports.main = () => ({ a: 1 });",
+        "const main = () => ({ a: 1 });",
+    ],
 )
 def test_ways_to_name_the_entry_point(js: Guest, code: str) -> None:
     js.must_init(code)
@@ -122,7 +129,9 @@ def test_results_that_keep_the_guest(js: Guest, body: str, status: int, answer: 
 
 
 def test_a_rejection_with_an_error(js: Guest) -> None:
-    js.must_init("async function main() { const e = new TypeError('bad é'); e.self = e; e.extra = [1]; throw e; }")
+    js.must_init(
+        "async function main() { const e = new TypeError('bad é'); e.self = e; e.extra = [1]; throw e; }"
+    )
     error = js.run().json["error"]
     assert (error["name"], error["message"], error["extra"]) == ("TypeError", "bad é", [1])
     assert error["stack"].startswith("TypeError: bad é\n    at ")
@@ -136,7 +145,8 @@ def test_a_text_says_what_it_should_have_been(js: Guest) -> None:
 
 
 @pytest.mark.parametrize(
-    ("statement", "error"), [("throw new Error('boom')", "Error: boom"), ("throw 's'", "s"), ("null.x()", "TypeError: ")]
+    ("statement", "error"),
+    [("throw new Error('boom')", "Error: boom"), ("throw 's'", "s"), ("null.x()", "TypeError: ")],
 )
 def test_a_throw_stops_the_guest(js: Guest, statement: str, error: str) -> None:
     js.must_init(f"function main() {{ {statement}; }}")
@@ -158,7 +168,9 @@ def test_an_exit_closes_the_connection(js: Guest) -> None:
 
 
 def test_an_uncaught_exception_ends_the_guest(js: Guest) -> None:
-    js.must_init("function main() { setImmediate(() => { throw new Error('late'); }); return new Promise(() => {}); }")
+    js.must_init(
+        "function main() { setImmediate(() => { throw new Error('late'); }); return new Promise(() => {}); }"
+    )
     assert js.try_post("/run", {"value": {}}) is None
     js.wait_for_exit()
     assert "Error: late" in js.logs()[1]
@@ -180,7 +192,11 @@ def test_variables_and_streams(js: Guest) -> None:
         env={"X": 1, "Y": {"k": [1]}},
     )
     for activation_id in (ID, ID[::-1]):
-        assert js.run({}, activation_id=activation_id).json == {"id": activation_id, "x": "1", "y": '{"k":[1]}'}
+        assert js.run({}, activation_id=activation_id).json == {
+            "id": activation_id,
+            "x": "1",
+            "y": '{"k":[1]}',
+        }
         out, err = js.logs()
         assert out in (f"achild\n\n{END}", f"achild\n{END}")
         assert err == f"b\n{END}"
@@ -196,16 +212,11 @@ def test_gc_import_and_helper(js: Guest) -> None:
 
 
 def test_one_run_at_a_time(js: Guest) -> None:
-    js.must_init("let release; function main(a) { if (a.wait) return new Promise((ok) => { console.log('in'); release = ok; }); }")
+    js.must_init(
+        "let release; function main(a) { if (a.wait) return new Promise((ok) => { console.log('in'); release = ok; }); }"
+    )
     first = js.connect()
     first.send_post("/run", b'{"value": {"wait": 1}}')
     js.wait_for_log(0, "in\n")
     answer = js.run()
     assert (answer.status, answer.json) == (403, {"error": "System not ready, status is running."})
-
-
-def test_a_port_instead_of_a_socket(node: RuntimeInstallation, start: StartGuest) -> None:
-    """Container images listen on TCP, which goes through Node's own `net`."""
-    argv = (str(node.interpreter), str(node.proxy), "--port", "0", "--fd", "3")
-    guest = start(RuntimeInstallation(node.kind, "nodejs", node.interpreter, node.proxy, argv))
-    assert guest.process.poll() is None

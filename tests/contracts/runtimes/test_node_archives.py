@@ -55,14 +55,23 @@ def test_an_entry_in_a_file(js: Guest) -> None:
 
 @pytest.mark.parametrize("name", ["index.mjs", "index.js"])
 def test_modules_of_the_new_kind(js: Guest, name: str) -> None:
-    js.must_init(zipped({"package.json": f'{{"type": "module", "main": "{name}"}}', name: "export const main = () => ({ a: 1 });"}), binary=True)
+    js.must_init(
+        zipped(
+            {
+                "package.json": f'{{"type": "module", "main": "{name}"}}',
+                name: "export const main = () => ({ a: 1 });",
+            }
+        ),
+        binary=True,
+    )
     assert js.run().json == {"a": 1}
 
 
 def test_neither_package_nor_index(js: Guest) -> None:
     answer = js.init(zipped({"other.js": ""}), binary=True)
     assert (answer.status, answer.json) == (
-        502, {"error": FAILED + "Zipped actions must contain either package.json or index.js at the root."},
+        502,
+        {"error": FAILED + "Zipped actions must contain either package.json or index.js at the root."},
     )
     assert js.logs() == (END, END)
 
@@ -85,13 +94,22 @@ def test_names_that_leave_the_folder(js: Guest, name: str, pack: object) -> None
     assert callable(pack)
     answer = js.init(pack({"index.js": "", name: "x"}), binary=True)
     assert (answer.status, answer.json) == (
-        502, {"error": f"{FAILED}The archive was refused: '{name}' leads out of its folder."},
+        502,
+        {"error": f"{FAILED}The archive was refused: '{name}' leads out of its folder."},
     )
     assert not list(js.scratch.parent.rglob("evil.js"))
 
 
 def test_links_out_of_the_folder_are_left_out(js: Guest) -> None:
-    links = {"in": "index.js", "out": "/etc/passwd", "up": "../..", "via": "out", "d": "/etc", "d/below": "x", "circle": "circle"}
+    links = {
+        "in": "index.js",
+        "out": "/etc/passwd",
+        "up": "../..",
+        "via": "out",
+        "d": "/etc",
+        "d/below": "x",
+        "circle": "circle",
+    }
     code = "exports.main = () => require('fs').readdirSync('.').sort();"
     js.must_init(tarred({"index.js": code}, links), binary=True)
     left = set(js.run().json)
@@ -136,7 +154,10 @@ def test_a_long_name_in_a_tar(js: Guest) -> None:
     for style in (tarfile.GNU_FORMAT, tarfile.PAX_FORMAT):
         buffer = io.BytesIO()
         with tarfile.open(fileobj=buffer, mode="w:gz", format=style) as archive:
-            for file, text in (("index.js", f"exports.main = require('./{name}').main;"), (name, "exports.main = () => ({ a: 1 });")):
+            for file, text in (
+                ("index.js", f"exports.main = require('./{name}').main;"),
+                (name, "exports.main = () => ({ a: 1 });"),
+            ):
                 info = tarfile.TarInfo(file)
                 info.size = len(text)
                 archive.addfile(info, io.BytesIO(text.encode()))

@@ -6,8 +6,9 @@ import json
 
 import pytest
 from contracts.runtimes.conftest import StartGuest
-from contracts.runtimes.guest import SENTINEL, Client, Guest
+from contracts.runtimes.guest import Client, Guest
 
+from upwhisk.common.spi.containers import SENTINEL
 from upwhisk.runtimes.installation import RuntimeInstallation
 
 FIRST = "a" * 32
@@ -56,7 +57,12 @@ def test_two_runs_overlap_and_each_line_says_whose_it_is(guest: Guest) -> None:
         assert (answer.status, answer.json) == (200, {"name": name, "id": activation_id})
     out, err = guest.logs()
     for name, activation_id in (("one", FIRST), ("two", SECOND)):
-        assert lines_of(out, activation_id) == [f"begin {name}", f"part of {name} the line ❄", f"timer {name}", f"bytes {name}"]
+        assert lines_of(out, activation_id) == [
+            f"begin {name}",
+            f"part of {name} the line ❄",
+            f"timer {name}",
+            f"bytes {name}",
+        ]
         assert lines_of(err, activation_id) == [f"error {name}"]
         for stream in (out, err):
             assert stream.splitlines().count(f"{SENTINEL} {activation_id}") == 1
@@ -69,7 +75,9 @@ def test_init_may_allow_it_too(js: Guest) -> None:
 
 
 def test_what_runs_for_nobody_is_written_without_an_id(guest: Guest) -> None:
-    guest.must_init("let go; setInterval(() => { if (go) { console.log('for nobody'); go(); } }, 1); async function main() { await new Promise((f) => { go = f; }); go = undefined; return {}; }")
+    guest.must_init(
+        "let go; setInterval(() => { if (go) { console.log('for nobody'); go(); } }, 1); async function main() { await new Promise((f) => { go = f; }); go = undefined; return {}; }"
+    )
     guest.run({}, activation_id=FIRST)
     out = guest.logs()[0].splitlines()
     assert out[0] == "for nobody"

@@ -25,7 +25,17 @@ MODULE = "upwhisk_test_module.py"
 def virtualenv_root(python: RuntimeInstallation, tmp_path: Path) -> Path:
     """A virtualenv made with the `virtualenv` package, with a module of its own in it."""
     root = tmp_path / "virtualenv"
-    command = [sys.executable, "-m", "virtualenv", "--no-download", "--no-pip", "-q", "-p", str(python.interpreter), str(root)]
+    command = [
+        sys.executable,
+        "-m",
+        "virtualenv",
+        "--no-download",
+        "--no-pip",
+        "-q",
+        "-p",
+        str(python.interpreter),
+        str(root),
+    ]
     subprocess.run(command, check=True, timeout=60)
     site = next(root.glob("lib/python3.*/site-packages"))
     (site / MODULE).write_text("NAME = 'from the virtualenv'\n", encoding="utf-8")
@@ -64,7 +74,10 @@ def special(name: str, kind: int) -> str:
 @pytest.mark.parametrize("name", ["__main__.py", "exec", "main__.py"])
 def test_modules_and_files_beside_the_main_file(py: Guest, name: str) -> None:
     main = "import os, helper.words\ndef main(args):\n    return {'w': helper.words.W, 'f': open('data.txt').read(), 'd': os.getcwd()}\n"
-    py.must_init(zipped({name: main, "helper/__init__.py": "", "helper/words.py": "W = '❄'", "data.txt": "x"}), binary=True)
+    py.must_init(
+        zipped({name: main, "helper/__init__.py": "", "helper/words.py": "W = '❄'", "data.txt": "x"}),
+        binary=True,
+    )
     answer = py.run()
     assert answer.json == {"w": "❄", "f": "x", "d": str(py.scratch.resolve() / "action" / "1")}
 
@@ -87,11 +100,18 @@ def test_a_virtualenv_is_activated(py: Guest, virtualenv_root: Path) -> None:
 
 def test_a_virtualenv_of_another_python_names_both(py: Guest, python: RuntimeInstallation) -> None:
     other = "3.9"
-    files = {"__main__.py": MAIN, "virtualenv/bin/activate_this.py": "", f"virtualenv/lib/python{other}/site-packages/x.py": ""}
+    files = {
+        "__main__.py": MAIN,
+        "virtualenv/bin/activate_this.py": "",
+        f"virtualenv/lib/python{other}/site-packages/x.py": "",
+    }
     answer = py.init(zipped(files), binary=True)
     assert answer.status == 502
     ours = python.kind.partition(":")[2]
-    assert answer.json["error"] == f"The virtualenv was made with Python {other}, but this action runs on Python {ours}."
+    assert (
+        answer.json["error"]
+        == f"The virtualenv was made with Python {other}, but this action runs on Python {ours}."
+    )
     assert answer.json["error"] in py.logs()[1]
 
 
@@ -105,12 +125,18 @@ def test_a_virtualenv_without_its_script(py: Guest) -> None:
 
 def test_the_scripts_folder_of_other_systems(py: Guest) -> None:
     script = "import sys; sys.modules['activated'] = sys"
-    py.must_init(zipped({"__main__.py": "import activated\n" + MAIN, "virtualenv/Scripts/activate_this.py": script}), binary=True)
+    py.must_init(
+        zipped({"__main__.py": "import activated\n" + MAIN, "virtualenv/Scripts/activate_this.py": script}),
+        binary=True,
+    )
     assert py.run().status == 200
 
 
 def test_requirements_that_are_not_in_the_archive(py: Guest) -> None:
-    answer = py.init(zipped({"__main__.py": MAIN, "requirements.txt": "# x\nno-such_package[a]==1 # y\n-r other\n"}), binary=True)
+    answer = py.init(
+        zipped({"__main__.py": MAIN, "requirements.txt": "# x\nno-such_package[a]==1 # y\n-r other\n"}),
+        binary=True,
+    )
     assert answer.status == 502
     assert "no-such_package" in answer.json["error"]
     assert "virtualenv" in answer.json["error"]
@@ -137,17 +163,29 @@ def test_names_that_leave_the_folder(py: Guest, name: str) -> None:
 @pytest.mark.parametrize("kind", [stat.S_IFCHR, stat.S_IFBLK, stat.S_IFIFO, stat.S_IFSOCK])
 def test_special_files(py: Guest, kind: int) -> None:
     answer = py.init(special("dev", kind), binary=True)
-    assert (answer.status, answer.json) == (502, {"error": "The archive was refused: 'dev' is a special file."})
+    assert (answer.status, answer.json) == (
+        502,
+        {"error": "The archive was refused: 'dev' is a special file."},
+    )
 
 
 def test_links_out_of_the_folder_are_left_out(py: Guest) -> None:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
-        archive.writestr("__main__.py", "import os\ndef main(args):\n    return sorted(os.listdir('.')) + sorted(os.listdir('d'))\n")
+        archive.writestr(
+            "__main__.py",
+            "import os\ndef main(args):\n    return sorted(os.listdir('.')) + sorted(os.listdir('d'))\n",
+        )
         archive.writestr("d/file", "x")
         for name, target in (
-            ("inside", "d/file"), ("out", "/etc/passwd"), ("up", "../.."), ("via", "out"), ("circle", "circle"),
-            ("folder", "/etc"), ("folder/below", "passwd"), ("d/up", "../../../.."),
+            ("inside", "d/file"),
+            ("out", "/etc/passwd"),
+            ("up", "../.."),
+            ("via", "out"),
+            ("circle", "circle"),
+            ("folder", "/etc"),
+            ("folder/below", "passwd"),
+            ("d/up", "../../../.."),
         ):
             archive.writestr(link(name), target)
     py.must_init(base64.b64encode(buffer.getvalue()).decode(), binary=True)
@@ -155,7 +193,11 @@ def test_links_out_of_the_folder_are_left_out(py: Guest) -> None:
     assert {"inside", "file", "main__.py"} <= left
     assert left.isdisjoint({"out", "up", "folder", "below"})
     folder = py.scratch / "action" / "1"
-    assert all(found.resolve().is_relative_to(folder.resolve()) for found in folder.rglob("*") if found.name != "circle")
+    assert all(
+        found.resolve().is_relative_to(folder.resolve())
+        for found in folder.rglob("*")
+        if found.name != "circle"
+    )
 
 
 def test_a_bomb(py: Guest) -> None:
@@ -186,16 +228,16 @@ def test_an_archive_whose_content_is_corrupt(py: Guest) -> None:
     assert answer.json["error"].startswith("The archive cannot be read")
 
 
-def test_a_library_of_preinstalled_packages(
-    python: RuntimeInstallation, tmp_path: Path
-) -> None:
+def test_a_library_of_preinstalled_packages(python: RuntimeInstallation, tmp_path: Path) -> None:
     library = tmp_path / "library"
     library.mkdir()
     (library / "preinstalled.py").write_text("NAME = 'preinstalled'")
     argv = (*python.argv, "--library", str(library))
     scratch = tmp_path / "scratch"
     scratch.mkdir()
-    with Guest(RuntimeInstallation(python.kind, "python", python.interpreter, python.proxy, argv), scratch) as guest:
+    with Guest(
+        RuntimeInstallation(python.kind, "python", python.interpreter, python.proxy, argv), scratch
+    ) as guest:
         guest.must_init("import preinstalled\ndef main(args):\n    return {'n': preinstalled.NAME}\n")
         assert guest.run().json == {"n": "preinstalled"}
 
@@ -206,4 +248,9 @@ def test_the_platforms_own_packages_are_out_of_sight(py: Guest) -> None:
         "import importlib.util, json\ndef main(args):\n"
         f"    return {{n: importlib.util.find_spec(n) is not None for n in {names!r} if n != 'upwhisk_guest'}}\n"
     )
-    assert json.loads(py.run().text) == {"msgspec": False, "upwhisk": False, "python_proxy": False, "pip": False}
+    assert json.loads(py.run().text) == {
+        "msgspec": False,
+        "upwhisk": False,
+        "python_proxy": False,
+        "pip": False,
+    }

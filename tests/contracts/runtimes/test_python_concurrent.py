@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 
-from contracts.runtimes.guest import SENTINEL, Client, Guest
+from contracts.runtimes.guest import Client, Guest
+
+from upwhisk.common.spi.containers import SENTINEL
 
 FIRST = "a" * 32
 SECOND = "b" * 32
@@ -58,7 +60,11 @@ def test_two_runs_overlap_and_each_line_says_whose_it_is(py: Guest) -> None:
     out, err = py.logs()
     for name, activation_id in (("one", FIRST), ("two", SECOND)):
         assert lines_of(out, activation_id) == [
-            f"begin {name}", f"part of {name} the line", f"task {name}", f"thread {name}", f"bytes {name}",
+            f"begin {name}",
+            f"part of {name} the line",
+            f"task {name}",
+            f"thread {name}",
+            f"bytes {name}",
         ]
         assert lines_of(err, activation_id) == [f"error {name}", f"log {name}"]
         for stream in (out, err):

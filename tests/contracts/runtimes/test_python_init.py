@@ -30,12 +30,18 @@ def test_async_code_says_that_it_takes_several_activations(py: Guest) -> None:
         (b"", "Error unmarshaling request: unexpected end of JSON input"),
         (b'{"value"', "Error unmarshaling request: unexpected end of JSON input"),
         (b"{]", "Error unmarshaling request: invalid character ']' in the request"),
-        (b"[]", "Error unmarshaling request: json: cannot unmarshal array into Go value of type openwhisk.initRequest"),
+        (
+            b"[]",
+            "Error unmarshaling request: json: cannot unmarshal array into Go value of type openwhisk.initRequest",
+        ),
         (
             b'{"value": {"code": 5}}',
             "Error unmarshaling request: json: cannot unmarshal number into Go struct field initBodyRequest.code",
         ),
-        (b'{"value": {"code": "!!", "binary": true}}', "cannot decode the request: illegal base64 data at input byte 0"),
+        (
+            b'{"value": {"code": "!!", "binary": true}}',
+            "cannot decode the request: illegal base64 data at input byte 0",
+        ),
         (
             b'{"value": {"code": "QUJD=", "binary": true}}',
             "cannot decode the request: illegal base64 data at input byte 4",
@@ -73,7 +79,9 @@ def test_missing_entry_point(py: Guest) -> None:
     assert err.endswith("Command exited abruptly during initialization.\n" + END)
 
 
-@pytest.mark.parametrize("code", ["raise Exception('it')", "import sys; sys.exit(1)", "import nothing_of_the_kind"])
+@pytest.mark.parametrize(
+    "code", ["raise Exception('it')", "import sys; sys.exit(1)", "import nothing_of_the_kind"]
+)
 def test_code_that_fails_while_it_is_loaded(py: Guest, code: str) -> None:
     answer = py.init(f"print('loading')\n{code}\n{HELLO}")
     assert (answer.status, answer.json) == (502, NO_START)
@@ -94,7 +102,12 @@ def test_another_attempt_is_allowed_after_a_failed_one(py: Guest) -> None:
     first = zipped({"__main__.py": "import part\nraise Exception('x')", "part.py": "NAME = 'first'"})
     assert py.init(first, binary=True).status == 502
     py.must_init(
-        zipped({"__main__.py": "import part\ndef main(args):\n    return {'part': part.NAME}", "part.py": "NAME = 'second'"}),
+        zipped(
+            {
+                "__main__.py": "import part\ndef main(args):\n    return {'part': part.NAME}",
+                "part.py": "NAME = 'second'",
+            }
+        ),
         binary=True,
     )
     assert py.run().json == {"part": "second"}
@@ -107,7 +120,9 @@ def test_code_as_base64_of_plain_text(py: Guest) -> None:
 
 def test_init_parameters_become_text(py: Guest) -> None:
     code = "import os\nSEEN = dict(os.environ)\ndef main(args):\n    return {k: SEEN[k] for k in 'ABCDE'}\n"
-    py.must_init(code, env={"A": "x ❄", "B": 1, "C": None, "D": {"k": ["ü"]}, "E": True, "bad=name": "y", "": "z"})
+    py.must_init(
+        code, env={"A": "x ❄", "B": 1, "C": None, "D": {"k": ["ü"]}, "E": True, "bad=name": "y", "": "z"}
+    )
     assert py.run().json == {"A": "x ❄", "B": "1", "C": "", "D": '{"k": ["ü"]}', "E": "true"}
 
 
@@ -118,7 +133,12 @@ def test_the_code_is_a_module_that_can_be_imported(py: Guest) -> None:
         " 'source': inspect.getsource(Thing), 'copy': type(pickle.loads(pickle.dumps(Thing()))).__name__}\n"
     )
     py.must_init(code)
-    assert py.run().json == {"name": "main__", "same": True, "source": "class Thing:\n    pass\n", "copy": "Thing"}
+    assert py.run().json == {
+        "name": "main__",
+        "same": True,
+        "source": "class Thing:\n    pass\n",
+        "copy": "Thing",
+    }
 
 
 def test_other_routes_and_methods(py: Guest) -> None:

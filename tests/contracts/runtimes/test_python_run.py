@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from contracts.runtimes.guest import END, ID, SENTINEL, Guest
+from contracts.runtimes.guest import END, ID, Guest
+
+from upwhisk.common.spi.containers import SENTINEL
 
 EXITED = {"error": "command exited"}
 NO_ACTION = {"error": "no action defined yet"}
@@ -56,7 +58,9 @@ def test_numbers_that_json_does_not_have(py: Guest, expression: str) -> None:
     py.must_init(returning(expression))
     answer = py.run()
     assert answer.status == 502
-    assert answer.json == {"error": "The action returned a number that JSON does not have (NaN or an infinity)."}
+    assert answer.json == {
+        "error": "The action returned a number that JSON does not have (NaN or an infinity)."
+    }
     assert py.run().status == 502
 
 
@@ -98,7 +102,10 @@ def test_an_exception_is_a_result(py: Guest) -> None:
 @pytest.mark.parametrize(
     ("code", "text"),
     [
-        ("class E(Exception):\n    def __str__(self): raise Exception('no')\ndef main(args):\n    raise E()\n", "E"),
+        (
+            "class E(Exception):\n    def __str__(self): raise Exception('no')\ndef main(args):\n    raise E()\n",
+            "E",
+        ),
         ("def main(args):\n    return main(args)\n", "maximum recursion depth exceeded"),
         ("def main(args):\n    raise MemoryError()\n", ""),
     ],
@@ -111,7 +118,9 @@ def test_strange_exceptions(py: Guest, code: str, text: str) -> None:
     assert py.run().status == 200
 
 
-@pytest.mark.parametrize("statement", ["sys.exit(0)", "raise SystemExit('bye')", "raise KeyboardInterrupt", "exit()"])
+@pytest.mark.parametrize(
+    "statement", ["sys.exit(0)", "raise SystemExit('bye')", "raise KeyboardInterrupt", "exit()"]
+)
 def test_exits(py: Guest, statement: str) -> None:
     py.must_init(f"import sys\ndef main(args):\n    print('before')\n    {statement}\n")
     answer = py.run()
@@ -156,7 +165,9 @@ def test_unknown_fields_become_variables_too(py: Guest) -> None:
 
 
 def test_an_unfinished_line_is_not_lost_with_the_sentinel(py: Guest) -> None:
-    py.must_init("import sys\ndef main(args):\n    print('a', end='')\n    sys.stderr.write('b')\n    return {}\n")
+    py.must_init(
+        "import sys\ndef main(args):\n    print('a', end='')\n    sys.stderr.write('b')\n    return {}\n"
+    )
     for _ in range(2):
         py.run()
         assert py.logs() == (f"a\n{END}", f"b\n{END}")
@@ -199,7 +210,9 @@ def test_a_copy_that_the_code_forked_does_not_answer(py: Guest) -> None:
 
 
 def test_a_synchronous_function_may_return_a_coroutine(py: Guest) -> None:
-    py.must_init("import asyncio\nasync def work():\n    await asyncio.sleep(0)\n    return {'a': 1}\ndef main(args):\n    return work()\n")
+    py.must_init(
+        "import asyncio\nasync def work():\n    await asyncio.sleep(0)\n    return {'a': 1}\ndef main(args):\n    return work()\n"
+    )
     assert py.run().json == {"a": 1}
 
 
@@ -211,7 +224,13 @@ def test_the_helper_module(py: Guest) -> None:
     )
     py.must_init(code)
     deadline = 99999999999999
-    fields = {"transaction_id": "t", "namespace": "n", "action_name": "/n/a", "action_version": "1.0.0", "api_key": "k"}
+    fields = {
+        "transaction_id": "t",
+        "namespace": "n",
+        "action_name": "/n/a",
+        "action_version": "1.0.0",
+        "api_key": "k",
+    }
     answer = py.run({}, activation_id=ID, deadline=str(deadline), **fields)
     assert answer.json == [ID, "t", deadline, True, "n", "/n/a", "1.0.0", "k"]
     assert py.run().json == ["", "", 0, False, "", "", "", ""]

@@ -49,5 +49,9 @@ def _serve_one(connection: socket.socket) -> None:
 def serve(listen_fd: int) -> None:
     listener = socket.socket(fileno=listen_fd)
     while True:
-        connection, _ = listener.accept()
+        try:
+            connection, _ = listener.accept()
+        except OSError:  # the code under test has used up the descriptors
+            threading.Event().wait(0.01)
+            continue
         threading.Thread(target=_serve_one, args=(connection,), daemon=True).start()

@@ -12,6 +12,7 @@ from fakes.disk import file_size_limit
 from fakes.samples import message, record
 from fakes.until import until
 
+from upwhisk.backends.store import commit
 from upwhisk.backends.store.oplog import OperationLog
 from upwhisk.backends.store.sqlite import SQLiteStore
 from upwhisk.common.errors import StoreUnavailable
@@ -115,6 +116,40 @@ async def test_accepted_work_settles_as_soon_as_the_disk_is_back(
     async with make_store() as store:
         assert await store.journal.pending() == []
         assert await store.activations.count(GUEST) == 6
+
+
+async def test_what_was_never_accepted_is_given_up_after_a_while(
+    make_store: MakeStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commit, "GIVE_UP_S", 0.2)
+    async with make_store() as store:
+        work = message()
+        await store.journal.accept([work])
+        with file_size_limit(log_file(tmp_path).stat().st_size + 10):
+            accepted = asyncio.ensure_future(store.journal.settle(record(work.activation_id)))
+            with pytest.raises(StoreUnavailable):
+                await asyncio.wait_for(store.journal.settle(record()), 10)
+            assert not accepted.done()
+        assert await asyncio.wait_for(accepted, 10) is True
+
+
+async def test_an_error_of_ours_fails_its_batch_and_no_other(make_store: MakeStore) -> None:
+    async with make_store() as store:
+        queue = store._queue
+        assert queue is not None
+        reported: list[object] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(context["exception"]))
+
+        def broken(_: object) -> tuple[bytes | None, None]:
+            raise KeyError("bug")
+
+        settling = store.journal.settle(record())
+        with pytest.raises(StoreUnavailable):
+            await queue.submit(broken, None)
+        with pytest.raises(StoreUnavailable):
+            await settling
+        assert [type(each) for each in reported] == [KeyError]
+        assert await store.journal.settle(record()) is True
 
 
 async def test_what_waits_for_the_disk_fails_when_the_store_closes(make_store: MakeStore, tmp_path: Path) -> None:

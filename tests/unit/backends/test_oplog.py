@@ -15,7 +15,7 @@ from upwhisk.backends.store.oplog import MAGIC, OperationLog, frame, scan, segme
 
 def written(folder: Path, *payloads: bytes) -> Path:
     log = OperationLog(folder)
-    log.begin_segment(1)
+    log.begin_segment(1, sync=False)
     for payload in payloads:
         log.append(frame(payload), sync=False)
     log.close()
@@ -60,7 +60,7 @@ def test_zeros_behind_the_end_are_no_frames(tmp_path: Path) -> None:
 
 def test_a_failed_append_leaves_nothing_behind(tmp_path: Path) -> None:
     log = OperationLog(tmp_path)
-    log.begin_segment(1)
+    log.begin_segment(1, sync=False)
     log.append(frame(b"before"), sync=False)
     with file_size_limit(log.offset + 10), pytest.raises(OSError, match="too large"):
         log.append(frame(b"x" * 100), sync=False)
@@ -72,7 +72,7 @@ def test_a_failed_append_leaves_nothing_behind(tmp_path: Path) -> None:
 def test_segments_are_numbered_and_removed_by_number(tmp_path: Path) -> None:
     log = OperationLog(tmp_path, segment_bytes=50)
     for number in range(1, 5):
-        log.begin_segment(number)
+        log.begin_segment(number, sync=True)
         assert not log.is_full
         log.append(frame(b"x" * 50), sync=False)
         assert log.is_full
@@ -84,7 +84,7 @@ def test_segments_are_numbered_and_removed_by_number(tmp_path: Path) -> None:
 
 def test_without_a_file_the_next_append_begins_one(tmp_path: Path) -> None:
     log = OperationLog(tmp_path)
-    log.begin_segment(3)
+    log.begin_segment(3, sync=False)
     log.close()
     log.append(frame(b"x"), sync=False)
     log.close()

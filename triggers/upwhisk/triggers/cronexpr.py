@@ -1,4 +1,4 @@
-"""Cron expressions: five fields, or six with seconds first; times in a time zone."""
+"""Cron expressions: five fields, or six with seconds first; times in a time zone. Pure."""
 
 from __future__ import annotations
 

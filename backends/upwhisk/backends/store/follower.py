@@ -17,7 +17,7 @@ log = structlog.get_logger(__name__)
 FOLD_ROWS = 1000
 FOLD_BYTES = 8 * 1024 * 1024
 FOLD_AFTER_S = 0.2
-MAX_TAIL_BYTES = 64 * 1024 * 1024
+MAX_TAIL_BYTES = 32 * 1024 * 1024
 BARRIER_S = 10.0
 _RETRY_S = (0.1, 0.5, 1.0, 2.0)
 
@@ -54,8 +54,8 @@ class Follower:
         if rows:
             self._rows.extend(rows)
             self._committed_rows += len(rows)
-            for row in rows:
-                self.tail_bytes += len(row[4])
+            self.tail_bytes += sum([len(row[4]) for row in rows])
+            self._lookup.add([row[0] for row in rows])
         if self._task is not None:
             return
         if self._wanted or len(self._rows) >= FOLD_ROWS or self.tail_bytes >= FOLD_BYTES or self._has_retired:
@@ -115,7 +115,6 @@ class Follower:
 
     async def _run(self, taken: tuple[folding.Fold, int]) -> None:
         fold, keep_all = taken
-        self._lookup.fold_begins()
         while True:
             try:
                 await self._writer.run(lambda connection: folding.apply(connection, fold))
@@ -128,9 +127,10 @@ class Follower:
 
     async def _finish(self, fold: folding.Fold, keep_all: int) -> None:
         ledger = self._ledger
-        self._lookup.fold_ended()  # before the rows leave memory: from now on it sees them
         ledger.folded(fold.rows)
         ledger.kept(fold.entries)
+        if self._lookup.is_full:
+            self._lookup.start(ledger.tail)
         self._folded_rows += len(fold.rows)
         self.tail_bytes -= sum(len(row.body) for row in fold.rows)
         self._kept_all = keep_all

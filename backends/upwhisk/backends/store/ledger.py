@@ -1,6 +1,8 @@
 """What is pending and what is recorded, decided in memory: operations in, frames for the log and results out.
 
 The live store and the recovery after a crash go through the same methods, so both come to the same state.
+
+Pure.
 """
 
 from __future__ import annotations

@@ -54,7 +54,7 @@ class OperationLog:
     def is_full(self) -> bool:
         return self.offset >= self._segment_bytes
 
-    def begin_segment(self, number: int) -> None:
+    def begin_segment(self, number: int, *, sync: bool) -> None:
         """Go on in a new file. `OSError` leaves the log without one; the next append tries again."""
         self.close()
         self.segment, self.offset = number, 0
@@ -67,12 +67,16 @@ class OperationLog:
             path.unlink(missing_ok=True)
             raise
         self._file, self.offset = handle, len(MAGIC)
-        sync_folder(self._folder)
+        if sync:
+            sync_folder(self._folder)
 
     def append(self, data: bytes, *, sync: bool) -> None:
-        """Add whole frames; with `sync` they survive a power cut. `OSError`: none of them was added."""
-        if self._file is None:
-            self.begin_segment(self.segment + 1)
+        """Add whole frames, in a new file if this one is full; with `sync` they survive a power cut.
+
+        `OSError`: none of them was added.
+        """
+        if self._file is None or self.is_full:
+            self.begin_segment(self.segment + 1, sync=sync)
         handle = self._file
         assert handle is not None
         try:

@@ -62,7 +62,7 @@ def _recover(data: DataFolder, connection: sqlite3.Connection, ledger: Ledger, l
     last = max([folded.segment, *old])
     if old:
         _fold(connection, ledger, Position(last + 1, 0))
-    log.begin_segment(last + 1)
+    log.begin_segment(last + 1, sync=True)
     log.remove_through(last)
 
 

@@ -51,7 +51,11 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
     connection = sqlite3.connect(
         f"{path.absolute().as_uri()}?mode={mode}", uri=True, isolation_level=None, check_same_thread=False, timeout=10.0
     )
-    connection.execute(f"PRAGMA cache_size = -{_CACHE_KB['reader' if read_only else 'writer']}")
+    try:
+        connection.execute(f"PRAGMA cache_size = -{_CACHE_KB['reader' if read_only else 'writer']}")
+    except sqlite3.Error:
+        connection.close()
+        raise
     return connection
 
 

@@ -76,7 +76,8 @@ class SQLiteStore(ArtifactStore):
             await self._writer.aclose()
             self._data.release()
             raise
-        self._lookup = Lookup(schema.connect(self._data.database, read_only=True))
+        self._lookup = Lookup(schema.connect(self._data.database, read_only=True), self._readers)
+        self._lookup.start(())
         self._ledger.is_recorded = self._lookup
         self._follower = Follower(self._ledger, self._operation_log, self._writer, self._lookup)
         self._queue = CommitQueue(
@@ -113,9 +114,9 @@ class SQLiteStore(ArtifactStore):
             await self._follower.aclose()
             if is_idle:  # else a thread is still writing to its file
                 self._operation_log.close()
-        await asyncio.to_thread(self._readers.close)
         if self._lookup is not None:
-            self._lookup.close()
+            await self._lookup.aclose()
+        await asyncio.to_thread(self._readers.close)
         await self._writer.aclose()
         self._data.release()
 

@@ -33,7 +33,9 @@ class CgroupV1(Cgroup):
 
     def entrance(self) -> Entrance:
         flags = os.O_WRONLY | os.O_CLOEXEC
-        return Entrance(tasks=tuple(os.open(f / "tasks", flags) for f in dict.fromkeys(self._folders.values())))
+        return Entrance(
+            tasks=tuple(os.open(f / "tasks", flags) for f in dict.fromkeys(self._folders.values()))
+        )
 
     def freeze(self) -> None:
         write(self._folders["freezer"] / "freezer.state", "FROZEN")
@@ -146,7 +148,9 @@ def missing_v1(base: dict[str, Path], user: str) -> list[str]:
     """What hinders, each with its remedy."""
     absent = [c for c in NEEDED if c not in base]
     if absent:
-        return [f"the cgroup controllers {', '.join(absent)} are not mounted: mount them, or boot with cgroup v2"]
+        return [
+            f"the cgroup controllers {', '.join(absent)} are not mounted: mount them, or boot with cgroup v2"
+        ]
     closed = [c for c, folder in base.items() if not os.access(folder, os.W_OK)]
     if not closed:
         return []

@@ -164,13 +164,17 @@ def missing_v2(base: Path, user: str) -> list[str]:
     except OSError:
         available = []
     absent = [c for c in NEEDED if c not in available]
-    writable = all(os.access(base / name, os.W_OK) for name in (".", "cgroup.procs", "cgroup.subtree_control"))
+    writable = all(
+        os.access(base / name, os.W_OK) for name in (".", "cgroup.procs", "cgroup.subtree_control")
+    )
     if writable and not absent:
         return []
     lack = f"the cgroup {base} lacks {', '.join(absent)}" if absent else f"the cgroup {base} is not writable"
     if user:
         remedy = "start in a delegated scope: systemd-run --user --scope -p Delegate=yes upwhisk standalone; "
-        return [f"{lack}, so memory cannot be limited: {remedy}or run once as root `upwhisk admin host-setup --user {user}`"]
+        return [
+            f"{lack}, so memory cannot be limited: {remedy}or run once as root `upwhisk admin host-setup --user {user}`"
+        ]
     return [f"{lack}: enable it in its parent's cgroup.subtree_control, or start with Delegate=yes"]
 
 

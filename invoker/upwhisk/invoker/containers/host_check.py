@@ -15,15 +15,31 @@ from upwhisk.invoker.containers.network import outbound_findings
 
 # sysctl, what it must not be, what to do
 _SYSCTLS = (
-    ("user/max_user_namespaces", "0", "user namespaces are switched off: sysctl -w user.max_user_namespaces=65536"),
-    ("kernel/unprivileged_userns_clone", "0", "user namespaces are for root only: sysctl -w kernel.unprivileged_userns_clone=1"),
+    (
+        "user/max_user_namespaces",
+        "0",
+        "user namespaces are switched off: sysctl -w user.max_user_namespaces=65536",
+    ),
+    (
+        "kernel/unprivileged_userns_clone",
+        "0",
+        "user namespaces are for root only: sysctl -w kernel.unprivileged_userns_clone=1",
+    ),
     (
         "kernel/apparmor_restrict_unprivileged_userns",
         "1",
         "AppArmor restricts user namespaces: sysctl -w kernel.apparmor_restrict_unprivileged_userns=0",
     ),
-    ("user/max_pid_namespaces", "0", "PID namespaces are switched off: sysctl -w user.max_pid_namespaces=65536"),
-    ("user/max_net_namespaces", "0", "network namespaces are switched off: sysctl -w user.max_net_namespaces=65536"),
+    (
+        "user/max_pid_namespaces",
+        "0",
+        "PID namespaces are switched off: sysctl -w user.max_pid_namespaces=65536",
+    ),
+    (
+        "user/max_net_namespaces",
+        "0",
+        "network namespaces are switched off: sysctl -w user.max_net_namespaces=65536",
+    ),
 )
 _ROOT_TOO = ("user/",)
 UNKNOWN = (
@@ -41,7 +57,9 @@ def as_confinement_missing() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        refuse(f"the cgroup of this instance cannot be made: {error}; remedy: run as root, or delegate a cgroup")
+        refuse(
+            f"the cgroup of this instance cannot be made: {error}; remedy: run as root, or delegate a cgroup"
+        )
 
 
 def namespace_findings() -> list[str]:
@@ -54,7 +72,9 @@ def namespace_findings() -> list[str]:
             if (Path("/proc/sys") / name).read_text(encoding="ascii").strip() == bad:
                 found.append(text)
     if os.geteuid() == 0 and not _is_privileged():
-        found.append("this root has no CAP_SYS_ADMIN (a container?): start it with that capability and no seccomp profile")
+        found.append(
+            "this root has no CAP_SYS_ADMIN (a container?): start it with that capability and no seccomp profile"
+        )
     return found
 
 

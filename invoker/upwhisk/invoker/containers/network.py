@@ -97,14 +97,31 @@ class Outbound:
         taken = re.findall(r"\b\d+\.\d+\.\d+\.\d+/\d+", routes)
         self._subnet = network_rules.free_subnet(taken)
         bridge = network_rules.bridge_name(self._instance)
-        _run("nft", "-f", "-", text=network_rules.rules(self._instance, self._subnet, self._resolvers, self._settings.allow))
+        _run(
+            "nft",
+            "-f",
+            "-",
+            text=network_rules.rules(self._instance, self._subnet, self._resolvers, self._settings.allow),
+        )
         _run("ip", "-batch", "-", text=network_rules.bridge_commands(self._instance, self._subnet))
         with contextlib.suppress(OSError):  # a kernel without IPv6
             Path(f"/proc/sys/net/ipv6/conf/{bridge}/disable_ipv6").write_text("1", encoding="ascii")
         if _has_forward_chain():  # Docker and firewalls set its policy to drop
             for end in ("iifname", "oifname"):
                 comment = f'"{network_rules.table_name(self._instance)}"'
-                _run("nft", "insert", "rule", "ip", "filter", "FORWARD", end, bridge, "accept", "comment", comment)
+                _run(
+                    "nft",
+                    "insert",
+                    "rule",
+                    "ip",
+                    "filter",
+                    "FORWARD",
+                    end,
+                    bridge,
+                    "accept",
+                    "comment",
+                    comment,
+                )
 
     async def take(self, name: str) -> PreparedNetwork:
         """`name` is the guest's slot, in hexadecimal."""

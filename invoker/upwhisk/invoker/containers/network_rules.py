@@ -49,7 +49,9 @@ def rules(instance: str, subnet: str, resolvers: Iterable[str], allow: Iterable[
     """Our own table. What it drops is dropped whatever other tables say; what it accepts others may still drop."""
     bridge = bridge_name(instance)
     servers, allowed = ", ".join(resolvers), ", ".join(_v4(allow))
-    name_service = f"meta l4proto {{ tcp, udp }} th dport 53 ip daddr {{ {servers} }} accept" if servers else ""
+    name_service = (
+        f"meta l4proto {{ tcp, udp }} th dport 53 ip daddr {{ {servers} }} accept" if servers else ""
+    )
     allowance = f"ip daddr {{ {allowed} }} accept" if allowed else ""
     return f"""
 table inet {table_name(instance)} {{

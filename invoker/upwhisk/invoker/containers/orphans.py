@@ -31,7 +31,9 @@ class InstanceFolder:
     def claim(self) -> None:
         """Raises `StartupError` when the folder cannot be made or belongs to another."""
         if len(str(self.path)) > _LONGEST_PATH - 8:
-            raise StartupError(f"the run folder {self.path} has too long a name for Unix sockets: choose a shorter one")
+            raise StartupError(
+                f"the run folder {self.path} has too long a name for Unix sockets: choose a shorter one"
+            )
         hidden = self._run_dir / f".{self.path.name}"
         try:
             self._run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)

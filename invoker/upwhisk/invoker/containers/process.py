@@ -150,7 +150,9 @@ class ProcessFactory(ContainerFactory):
             entrance = group.entrance()
             lent.callback(entrance.close)
             text = self._order(spec, slot.uid, bool(entrance.tasks))
-            order = Order(text, path, streams[0][1], streams[1][1], entrance, network.descriptor if network else -1)
+            order = Order(
+                text, path, streams[0][1], streams[1][1], entrance, network.descriptor if network else -1
+            )
             birth = await zygote.fork(order)
             undo.callback(birth.close)
         relay = None
@@ -173,7 +175,9 @@ class ProcessFactory(ContainerFactory):
     def _forget(self, id: str) -> None:
         self._containers.pop(id, None)
 
-    async def _prepare(self, spec: ContainerSpec, name: str, undo: contextlib.ExitStack) -> PreparedNetwork | None:
+    async def _prepare(
+        self, spec: ContainerSpec, name: str, undo: contextlib.ExitStack
+    ) -> PreparedNetwork | None:
         if spec.network is not Network.OUTBOUND or self._outbound is None:
             return None
         network = await self._outbound.take(name)

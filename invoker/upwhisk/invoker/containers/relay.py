@@ -35,7 +35,11 @@ class _Side(asyncio.Protocol):
             self.other.transport.write(data)
 
     def eof_received(self) -> bool:
-        if self.other is not None and self.other.transport is not None and not self.other.transport.is_closing():
+        if (
+            self.other is not None
+            and self.other.transport is not None
+            and not self.other.transport.is_closing()
+        ):
             with contextlib.suppress(OSError, RuntimeError):
                 self.other.transport.write_eof()
         return True
@@ -79,7 +83,9 @@ class ApiRelay:
 
     async def start(self) -> None:
         self._listener.setblocking(False)
-        self._server = await asyncio.get_running_loop().create_server(lambda: _GuestSide(self), sock=self._listener)
+        self._server = await asyncio.get_running_loop().create_server(
+            lambda: _GuestSide(self), sock=self._listener
+        )
 
     def accepted(self, guest: _GuestSide) -> None:
         assert guest.transport is not None

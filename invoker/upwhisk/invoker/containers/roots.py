@@ -26,9 +26,7 @@ _TOOLS = (
 )
 _BUNDLES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
 _BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
-_PROBE = (
-    "import ctypes, json, sysconfig; p = sysconfig.get_paths(); print(json.dumps([p['stdlib'], p['platstdlib']]))"
-)
+_PROBE = "import ctypes, json, sysconfig; p = sysconfig.get_paths(); print(json.dumps([p['stdlib'], p['platstdlib']]))"
 _ETC = (
     ("/etc/passwd", "root:x:0:0:root:/:/bin/false\nguest:x:1000:1000:guest:/tmp:/bin/sh\n"),
     ("/etc/group", "root:x:0:\nguest:x:1000:\n"),
@@ -102,8 +100,19 @@ def _add_base(plan: RootPlan, resolvers: tuple[str, ...]) -> None:
     bundle = next((Path(b) for b in _BUNDLES if os.path.exists(b)), None)
     if bundle is not None:
         plan.bind(Path(_BUNDLE), bundle.resolve())
-        plan.links.update({"/etc/ssl/cert.pem": _BUNDLE, "/usr/lib/ssl/cert.pem": _BUNDLE, "/usr/local/ssl/cert.pem": _BUNDLE})
-    for path in ("/usr/share/zoneinfo", "/usr/lib/locale/C.utf8", "/usr/lib/locale/C.UTF-8", "/etc/ld.so.cache"):
+        plan.links.update(
+            {
+                "/etc/ssl/cert.pem": _BUNDLE,
+                "/usr/lib/ssl/cert.pem": _BUNDLE,
+                "/usr/local/ssl/cert.pem": _BUNDLE,
+            }
+        )
+    for path in (
+        "/usr/share/zoneinfo",
+        "/usr/lib/locale/C.utf8",
+        "/usr/lib/locale/C.UTF-8",
+        "/etc/ld.so.cache",
+    ):
         if os.path.exists(path):
             plan.bind(Path(path))
 
@@ -119,7 +128,9 @@ def _add_python(plan: RootPlan, interpreter: Path) -> list[Path]:
     extensions: list[Path] = []
     for folder in {Path(f).resolve() for f in json.loads(done.stdout)}:
         plan.bind(folder)
-        plan.hidden += [str(folder / name) for name in ("site-packages", "dist-packages") if (folder / name).is_dir()]
+        plan.hidden += [
+            str(folder / name) for name in ("site-packages", "dist-packages") if (folder / name).is_dir()
+        ]
         extensions += (f for f in (folder / "lib-dynload").glob("*.so") if not f.name.startswith("_tkinter"))
     plan.links.setdefault("/usr/local/bin/python3", str(real))
     return [real, *extensions]

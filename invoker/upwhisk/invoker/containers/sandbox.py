@@ -45,7 +45,9 @@ class Belongings:
 class ProcessContainer(Container):
     """A process tree in namespaces and a cgroup of its own."""
 
-    def __init__(self, id: str, spec: ContainerSpec, belongings: Belongings, forget: Callable[[str], None]) -> None:
+    def __init__(
+        self, id: str, spec: ContainerSpec, belongings: Belongings, forget: Callable[[str], None]
+    ) -> None:
         self.id = id
         self.spec = spec
         self._own = belongings
@@ -151,7 +153,9 @@ class ProcessContainer(Container):
 
     async def destroy(self) -> None:
         if self._destruction is None:
-            self._destruction = asyncio.get_running_loop().create_task(self._destroy(), name=f"destroy-{self.id}")
+            self._destruction = asyncio.get_running_loop().create_task(
+                self._destroy(), name=f"destroy-{self.id}"
+            )
         await asyncio.shield(self._destruction)
 
     async def _destroy(self) -> None:

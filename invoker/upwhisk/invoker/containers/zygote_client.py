@@ -112,9 +112,24 @@ class Zygote:
         }
         return json.dumps(plan).encode()
 
-    async def _launch(self, ours: socket.socket, theirs: socket.socket, plan: bytes, entrance: Entrance) -> None:
-        python = self._settings.launcher if self.installation.family == "nodejs" else self.installation.interpreter
-        command = [str(python.resolve()), "-I", "-S", "-B", "-X", "utf8", "-c", _CODE, _PACKAGE, str(theirs.fileno())]
+    async def _launch(
+        self, ours: socket.socket, theirs: socket.socket, plan: bytes, entrance: Entrance
+    ) -> None:
+        python = (
+            self._settings.launcher if self.installation.family == "nodejs" else self.installation.interpreter
+        )
+        command = [
+            str(python.resolve()),
+            "-I",
+            "-S",
+            "-B",
+            "-X",
+            "utf8",
+            "-c",
+            _CODE,
+            _PACKAGE,
+            str(theirs.fileno()),
+        ]
         process = await asyncio.to_thread(_spawn, command, theirs.fileno(), self._settings.environment)
         try:
             inside = (*entrance.tasks, *((entrance.folder,) if entrance.folder >= 0 else ()))
@@ -146,7 +161,9 @@ class Zygote:
         except BaseException as error:
             birth.close()
             if isinstance(error, OSError | TimeoutError):
-                raise ContainerCreateFailed(f"runtime {self.installation.kind}: {error or 'no guest in time'}") from None
+                raise ContainerCreateFailed(
+                    f"runtime {self.installation.kind}: {error or 'no guest in time'}"
+                ) from None
             raise
         finally:
             report.close()
@@ -209,7 +226,9 @@ async def _deliver(report: socket.socket, birth: Birth, path: Path) -> None:
         if message not in awaited:
             for descriptor in descriptors:
                 os.close(descriptor)
-            raise OSError(message.decode(errors="replace").removeprefix("error: ") or "the guest died at birth")
+            raise OSError(
+                message.decode(errors="replace").removeprefix("error: ") or "the guest died at birth"
+            )
         awaited.discard(message)
         if message == b"forked":
             birth.pidfd = descriptors[0]

@@ -1,4 +1,4 @@
-"""The forecast that needs no training: what is now stays."""
+"""The forecast that needs no training: what is now stays. Pure."""
 
 from __future__ import annotations
 

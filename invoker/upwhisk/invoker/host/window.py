@@ -1,4 +1,4 @@
-"""Aggregates over the last host samples."""
+"""Aggregates over the last host samples. Pure."""
 
 from __future__ import annotations
 

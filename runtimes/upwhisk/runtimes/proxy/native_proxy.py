@@ -6,7 +6,6 @@ A zygote may load this file by its path, fork, and call `serve(3)` in the child.
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import importlib.util
 import os
@@ -41,6 +40,8 @@ def serve(listen_fd: int) -> None:
 
 
 def main(arguments: list[str]) -> None:
+    import argparse  # not for zygotes, which load this file too
+
     parser = argparse.ArgumentParser(prog="native_proxy")
     parser.add_argument("--fd", type=int, default=3, help="a listening socket that was inherited")
     parser.add_argument("--port", type=int, help="listen on this port instead")

@@ -61,7 +61,10 @@ def test_v2_names_what_is_missing(tmp_path: Path) -> None:
     assert "lacks memory" in missing_v2(tmp_path, "ann")[0]
     assert "systemd-run" in missing_v2(tmp_path, "ann")[0]
     (tmp_path / "cgroup.controllers").write_text("cpu io memory pids\n", encoding="ascii")
-    assert "not writable" in missing_v2(tmp_path / "nowhere", "")[0] or "lacks" in missing_v2(tmp_path / "nowhere", "")[0]
+    assert (
+        "not writable" in missing_v2(tmp_path / "nowhere", "")[0]
+        or "lacks" in missing_v2(tmp_path / "nowhere", "")[0]
+    )
     for name in ("cgroup.procs", "cgroup.subtree_control"):
         (tmp_path / name).touch()
     assert missing_v2(tmp_path, "ann") == []
@@ -102,7 +105,16 @@ def test_nft_takes_the_rules(resolvers: tuple[str, ...], allow: tuple[str, ...])
 
 def test_private_networks_are_closed() -> None:
     closed = [ipaddress.ip_network(text) for text in network_rules.CLOSED]
-    for address in ("10.1.2.3", "172.31.0.1", "192.168.1.1", "100.64.0.1", "169.254.169.254", "127.0.0.1", "224.0.0.1", "255.255.255.255"):
+    for address in (
+        "10.1.2.3",
+        "172.31.0.1",
+        "192.168.1.1",
+        "100.64.0.1",
+        "169.254.169.254",
+        "127.0.0.1",
+        "224.0.0.1",
+        "255.255.255.255",
+    ):
         assert any(ipaddress.ip_address(address) in network for network in closed), address
     assert not any(ipaddress.ip_address("1.1.1.1") in network for network in closed)
 
@@ -142,9 +154,18 @@ def test_a_root_is_the_runtime_and_little_else() -> None:
     assert str(INTERPRETER) in plan.binds
     assert str(PROBE.parent) in plan.binds
     assert plan.files["/etc/resolv.conf"] == "nameserver 9.9.9.9\n"
-    assert not [path for path in plan.binds if path.startswith("/dev/") and path.count("/") == 2 and path[5:] not in ("null", "zero", "full", "random", "urandom")]
+    assert not [
+        path
+        for path in plan.binds
+        if path.startswith("/dev/")
+        and path.count("/") == 2
+        and path[5:] not in ("null", "zero", "full", "random", "urandom")
+    ]
     assert not {"/usr", "/etc", "/", "/usr/bin", "/usr/lib", "/lib"} & set(plan.binds)
-    assert any("site-packages" in path or "dist-packages" in path for path in plan.hidden) or "site" not in sys.prefix
+    assert (
+        any("site-packages" in path or "dist-packages" in path for path in plan.hidden)
+        or "site" not in sys.prefix
+    )
 
 
 def test_the_filter_is_whole_instructions_and_small() -> None:

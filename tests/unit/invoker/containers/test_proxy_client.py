@@ -58,7 +58,9 @@ def _says(*parts: bytes, forever: bool = True) -> Handler:
     return handler
 
 
-async def _post(client: ProxyClient, *, timeout_s: float = 5, max_answer: int = 100, single_use: bool = False) -> GuestAnswer:
+async def _post(
+    client: ProxyClient, *, timeout_s: float = 5, max_answer: int = 100, single_use: bool = False
+) -> GuestAnswer:
     return await client.post("/run", b"{}", timeout_s=timeout_s, max_answer=max_answer, single_use=single_use)
 
 

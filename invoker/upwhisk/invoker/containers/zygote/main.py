@@ -20,12 +20,7 @@ from typing import Any
 
 from . import confine, kernel, root
 
-_FRESH = (
-    kernel.CLONE_NEWPID
-    | kernel.CLONE_NEWNS
-    | kernel.CLONE_NEWIPC
-    | kernel.CLONE_NEWUTS
-)
+_FRESH = kernel.CLONE_NEWPID | kernel.CLONE_NEWNS | kernel.CLONE_NEWIPC | kernel.CLONE_NEWUTS
 
 _QUIET_S = 0.05
 """So long without an order, the zygote forks ahead."""
@@ -82,7 +77,9 @@ def _prepare(plan: dict[str, Any]) -> Any:
     for number in (0, 1, 2):
         os.dup2(null, number)
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel reaps guests; the platform watches their pidfds
+    signal.signal(
+        signal.SIGCHLD, signal.SIG_IGN
+    )  # the kernel reaps guests; the platform watches their pidfds
     sys.path[:] = [p for p in sys.path if os.path.exists(p)]
     if plan["library"]:
         sys.path.append(plan["library"])

@@ -31,7 +31,9 @@ def build(plan: dict[str, Any], mountpoint: str) -> None:
     for source, path in plan["binds"]:
         _bind(source, mountpoint + path)
     for path in plan["hidden"]:
-        kernel.mount("none", mountpoint + path, "tmpfs", kernel.MS_RDONLY | kernel.MS_NOSUID, "size=4k,mode=555")
+        kernel.mount(
+            "none", mountpoint + path, "tmpfs", kernel.MS_RDONLY | kernel.MS_NOSUID, "size=4k,mode=555"
+        )
     kernel.mount("proc", mountpoint + "/proc", "proc", kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC)
     _pivot(mountpoint)
 

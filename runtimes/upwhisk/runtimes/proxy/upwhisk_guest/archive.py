@@ -109,7 +109,9 @@ def _check_readable(entry: zipfile.ZipInfo) -> None:
     if entry.flag_bits & 1:
         raise BadArchive(f"The archive was refused: '{entry.filename}' is encrypted.")
     if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise BadArchive(f"The archive was refused: '{entry.filename}' is compressed in a way that is not supported.")
+        raise BadArchive(
+            f"The archive was refused: '{entry.filename}' is compressed in a way that is not supported."
+        )
 
 
 def _link_text(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> str:
@@ -127,7 +129,9 @@ def _make_links(folder: str, links: list[tuple[str, str]]) -> None:
     for target, text in links:
         link = os.path.join(root, os.path.relpath(target, folder))
         parent = os.path.dirname(link)
-        if os.path.lexists(link) or os.path.realpath(parent) != parent:  # it would be made through another link
+        if (
+            os.path.lexists(link) or os.path.realpath(parent) != parent
+        ):  # it would be made through another link
             continue
         os.makedirs(parent, exist_ok=True)
         os.symlink(text, link)

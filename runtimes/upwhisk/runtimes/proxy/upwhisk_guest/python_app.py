@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .http1 import Request
-from .initialise import ONCE, InitFailed, Refused, parse_init, set_variables
+from .initialise import NO_BINARY, NO_START, ONCE, InitFailed, Refused, parse_init, set_variables
 from .outcome import EXITED, NO_ACTION, NotSerialisable, encode_exception, encode_result
 from .python_code import Main, load, new_folder, user_traceback
 from .streams import Streams
@@ -59,6 +59,8 @@ class PythonApp:
             return refusal.status, _error(str(refusal))
         except InitFailed as failure:
             return self._init_failed(failure)
+        except OSError as error:  # the scratch is full
+            return self._init_failed(InitFailed(NO_BINARY, f"{error}\n"))
         self.check_process()
         self._initialised, self.main = True, main
         if not is_concurrent(main):
@@ -113,7 +115,7 @@ class PythonApp:
         self._streams.end_run()
         if self._initialised:
             return 400, EXITED
-        return 502, _error("Cannot start action. Check logs for details.")
+        return 502, _error(NO_START)
 
     def check_process(self) -> None:
         """A copy of this process that user code forked must not answer in its place."""
@@ -130,6 +132,9 @@ async def _finish(awaitable: Any) -> Any:
 
 
 def _error(text: str) -> bytes:
-    return json.dumps({"error": text}, ensure_ascii=False, separators=(",", ":")).encode(
-        "utf-8", "backslashreplace"
-    ) + b"\n"
+    return (
+        json.dumps({"error": text}, ensure_ascii=False, separators=(",", ":")).encode(
+            "utf-8", "backslashreplace"
+        )
+        + b"\n"
+    )
