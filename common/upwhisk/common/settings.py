@@ -159,7 +159,7 @@ def _read_file(file: Path) -> dict[str, Any]:
             return tomllib.load(stream)
     except OSError as error:
         raise ConfigurationError("--config", f"cannot read '{file}': {error.strerror}") from None
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError("--config", f"'{file}' is not TOML: {error}") from None
 
 

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from upwhisk.common.ids import ActivationId
 from upwhisk.common.spi.containers import ATTRIBUTION, SENTINEL, LogChunk
+from upwhisk.common.spi.logs import LogSink
 from upwhisk.invoker.output import GuestOutput, log_line
 
 A, B = ActivationId("a" * 32), ActivationId("b" * 32)
 
 
-class Lines:
+class Lines(LogSink):
     def __init__(self) -> None:
         self.lines: list[str] = []
 
-    def append(self, lines: object) -> None:
-        self.lines.extend(lines)  # type: ignore[arg-type]
+    def append(self, lines: Sequence[str]) -> None:
+        self.lines.extend(lines)
 
     def close(self) -> tuple[str, ...]:
         return tuple(line.split(" ", 1)[1] for line in self.lines)
@@ -72,7 +74,7 @@ def test_the_last_line_needs_no_end() -> None:
     assert output.close(A) == ("stdout: half",)
 
 
-@given(st.text(st.characters(blacklist_categories=("Cs",), blacklist_characters="\n\x01"), max_size=200), st.data())
+@given(st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\n\x01"), max_size=200), st.data())
 def test_any_cut_gives_the_same_lines(text: str, data: st.DataObject) -> None:
     whole = (text + "\n" + SENTINEL + "\n").encode()
     cut = data.draw(st.integers(0, len(whole)))

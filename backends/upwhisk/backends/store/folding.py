@@ -8,8 +8,9 @@ blob, and SQLite takes them apart.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import msgspec
 
@@ -17,6 +18,9 @@ from upwhisk.backends.store.ledger import Entry, Row
 from upwhisk.backends.store.oplog import Position
 from upwhisk.common.ids import ActivationId
 
+T = TypeVar("T")
+
+PORTION_BYTES = 32 * 1024 * 1024
 _FIELD = "json_extract(r.value, '$[{}]')"
 _INSERT_RECORDS = f"""
 INSERT OR IGNORE INTO records(id, namespace, name, start, body)
@@ -50,10 +54,10 @@ class Fold:
 
 def apply(connection: sqlite3.Connection, fold: Fold) -> None:
     """Inside the caller's transaction."""
-    if fold.rows:
-        insert_records(connection, fold.rows)
-    if fold.entries:
-        _keep(connection, fold.entries)
+    for records in portions(fold.rows, lambda row: len(row.body)):
+        insert_records(connection, records)
+    for entries in portions(fold.entries, lambda entry: len(entry.message) + len(entry.progress or b"")):
+        _keep(connection, entries)
     if fold.forgotten:
         rows = msgspec.json.encode([0] * len(fold.forgotten)).decode()
         connection.execute(_FORGET, {"ids": _ids(fold.forgotten), "rows": rows})
@@ -61,6 +65,20 @@ def apply(connection: sqlite3.Connection, fold: Fold) -> None:
         "UPDATE meta SET value = CASE name WHEN 'segment' THEN ? ELSE ? END WHERE name IN ('segment', 'offset')",
         fold.position,
     )
+
+
+def portions(items: Sequence[T], size_of: Callable[[T], int]) -> Iterator[list[T]]:
+    """Cut so that one statement's blob stays far below SQLite's limit of 1,000,000,000 bytes, and memory in bounds."""
+    portion: list[T] = []
+    size = 0
+    for item in items:
+        if portion and size + size_of(item) > PORTION_BYTES:
+            yield portion
+            portion, size = [], 0
+        portion.append(item)
+        size += size_of(item)
+    if portion:
+        yield portion
 
 
 def insert_records(connection: sqlite3.Connection, rows: Sequence[Row]) -> None:

@@ -1,6 +1,6 @@
 """Whether the database has a record of an id: asked on the event loop for every record that was never journalled.
 
-Nearly always the answer is no. A question to SQLite costs 8 us with everything cached and 15 us beside folds (each makes
+Nearly always the answer is no. A question to SQLite costs 8 us with everything cached, more beside folds (each makes
 the connection forget its pages); so a bitmap of the ids, 0.3 us, says "certainly not" first.
 """
 

@@ -14,7 +14,8 @@ APPLICATION_ID = 0x75776B31
 """`uwk1`, in the file's header: this file is ours."""
 
 # A record is found by id, and by namespace and time; the second index holds the name as well, so that the name filter
-# reads the index alone (1,000,000 records of one namespace: about 75 ms). A third index by name made each insert 30 % dearer.
+# reads the index alone (a name that nobody has, 1,000,000 records of one namespace: 75 to 110 ms). A third index, by name,
+# made a record cost 48 us instead of 17 (16 in a commit).
 # Rows are inserted in order and removed from the front only: the number of records is max(seq) - min(seq) + 1.
 TABLES = """
 CREATE TABLE meta(name TEXT PRIMARY KEY, value) WITHOUT ROWID;

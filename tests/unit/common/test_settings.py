@@ -1,0 +1,69 @@
+"""Settings: sources, precedence, refusals, and that the docs name every one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from upwhisk.common.errors import ConfigurationError
+from upwhisk.common.settings import Settings, load_settings
+
+DOCS = Path(__file__).resolve().parents[3] / "docs/settings.md"
+
+
+def test_defaults() -> None:
+    assert load_settings(None, {}) == Settings()
+
+
+def test_variables_win_over_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "c.toml"
+    file.write_text('[server]\nport = 1\nhost = "::1"\n[guest]\nallow = ["10.0.0.0/8"]\n')
+    settings = load_settings(file, {"UPWHISK_SERVER_PORT": "2", "OTHER": "x", "UPWHISK_GUEST_ALLOW": "a, b"})
+    assert (settings.server.port, settings.server.host) == (2, "::1")
+    assert settings.guest.allow == ("a", "b")
+    assert load_settings(file, {}).guest.allow == ("10.0.0.0/8",)
+
+
+@pytest.mark.parametrize(
+    ("toml", "variables", "says"),
+    [
+        ("[server]\nprot = 1\n", {}, "setting server: Object contains unknown field `prot`"),
+        ("[servre]\nport = 1\n", {}, "unknown field `servre`"),
+        ("[server]\nport = 70000\n", {}, "setting server.port"),
+        ("[server\n", {}, "is not TOML"),
+        ("", {"UPWHISK_SERVER_PORT": "x"}, "setting server.port"),
+        ("", {"UPWHISK_SERVER": "x"}, "UPWHISK_SERVER: no such setting; tables are"),
+        ("", {"UPWHISK_POOL_SIZE": "1"}, "UPWHISK_POOL_SIZE: no such setting; pool has"),
+        ("", {"UPWHISK_POOL_STARTS_AT_ONCE": "0"}, "setting pool.starts_at_once"),
+        ("server = 1\n", {}, "setting server"),
+    ],
+)
+def test_refusals_name_the_setting(tmp_path: Path, toml: str, variables: dict[str, str], says: str) -> None:
+    file = tmp_path / "c.toml"
+    file.write_text(toml)
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings(file, variables)
+    assert says in str(caught.value)
+
+
+@given(st.text(max_size=200))
+def test_any_file_gives_settings_or_a_configuration_error(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
+    file = tmp_path_factory.mktemp("settings") / "c.toml"
+    file.write_bytes(text.encode("utf-8", "surrogatepass"))
+    try:
+        settings = load_settings(file, {})
+    except ConfigurationError:
+        return
+    assert isinstance(settings, Settings)
+
+
+def test_the_docs_name_every_setting() -> None:
+    text = DOCS.read_text()
+    for section in msgspec.structs.fields(Settings):
+        for field in msgspec.structs.fields(section.type):
+            name = field.encode_name if section.name == "limits" else f"{section.name}.{field.encode_name}"
+            assert f"`{name}`" in text, name
