@@ -12,10 +12,10 @@ setup: ## make the environment in .venv and install what is missing
 	@scripts/setup
 
 demo: setup ## start a platform, deploy and call everything under examples/, show the answers
-	@$(PY) scripts/demo.py
+	@scripts/delegated $(PY) scripts/demo.py
 
 run: setup ## start a platform on http://127.0.0.1:3233 with its data in ./data
-	@$(VENV)/bin/upwhisk standalone --data data
+	@scripts/delegated $(VENV)/bin/upwhisk standalone --data data
 
 test: setup ## everything CI runs: lint, types, import contracts, all tests, the wheel
 	@scripts/test

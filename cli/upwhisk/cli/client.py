@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
 from upwhisk.cli import texts
-from upwhisk.cli.failure import NETWORK, USAGE, ClientError
+from upwhisk.cli.failure import NETWORK, USAGE, ClientError, Failure
 from upwhisk.cli.wskprops import Properties
 
 READ_TIMEOUT_S = 90.0
@@ -28,17 +28,17 @@ class Reply:
 
 
 def base_url(host: str) -> str:
-    """`https` unless `host` says otherwise. `ClientError` if there is no host in it."""
+    """`https` unless `host` says otherwise. `Failure` if there is no host in it."""
     if not host:
-        raise ClientError(texts.NO_HOST, 1, usage=True, hint=texts.HINT_NO_HOST)
+        raise Failure(texts.NO_HOST, usage=True, hint=texts.HINT_NO_HOST)
     url = host if "://" in host else f"https://{host}"
     try:
         parts = urlsplit(url)
-        known = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port >= 0)
+        known = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
         known = False
-    if not known:
-        raise ClientError(f"The API host is not valid: '{host}' is no host name.", 1, usage=True, hint=texts.HINT_NO_HOST)
+    if not known or any(character <= " " for character in url):
+        raise Failure(f"The API host is not valid: '{host}' is no host name.", usage=True, hint=texts.HINT_NO_HOST)
     return url.rstrip("/")
 
 
@@ -161,7 +161,7 @@ class Client:
 
     def _authorization(self) -> str:
         if not self._properties.auth:
-            raise ClientError(texts.NO_AUTH, USAGE, usage=True, hint=texts.HINT_NO_AUTH)
+            raise Failure(texts.NO_AUTH, USAGE, usage=True, hint=texts.HINT_NO_AUTH)
         return "Basic " + b64encode(self._properties.auth.encode()).decode("ascii")
 
     def _checked(self, reply: Reply) -> Reply:

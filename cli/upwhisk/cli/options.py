@@ -84,7 +84,9 @@ def group(name: str, summary: str) -> WskGroup:
     return WskGroup(name, help=summary, short_help=summary)
 
 
-def command(parent: click.Group, name: str, *examples: str) -> Callable[[Function], click.Command]:
+def command(
+    parent: click.Group, name: str, *examples: str, cls: type[WskCommand] = WskCommand
+) -> Callable[[Function], click.Command]:
     """Declare a command; its function gets the `Session` first. `examples` follow its help."""
 
     def declare(function: Function) -> click.Command:
@@ -93,7 +95,7 @@ def command(parent: click.Group, name: str, *examples: str) -> Callable[[Functio
             return function(current_session(), *given, **named)
 
         shown = "\b\nExamples:\n" + "\n".join(f"  {texts.PROGRAM} {example}" for example in examples)
-        return parent.command(name, epilog=shown if examples else None)(run)
+        return parent.command(name, cls=cls, epilog=shown if examples else None)(run)
 
     return declare
 

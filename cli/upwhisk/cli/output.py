@@ -66,7 +66,11 @@ def print_error(text: str, *, usage: str = "", hint: str = "") -> None:
     if usage:
         click.echo(usage, err=True)
     if hint:
-        click.echo(f"{click.style('hint:', fg='cyan')} {hint}", err=True, color=_colour())
+        print_hint(hint)
+
+
+def print_hint(text: str) -> None:
+    click.echo(f"{click.style('hint:', fg='cyan')} {text}", err=True, color=_colour())
 
 
 def _as_yaml(data: Any) -> str:

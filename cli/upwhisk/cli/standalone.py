@@ -16,6 +16,7 @@ from pathlib import Path
 
 import structlog
 
+from upwhisk.cli.admin_backup import backup_operations
 from upwhisk.cli.guest_key import GuestKey, ensure_guest, given_key, write_wskprops
 from upwhisk.cli.health import StandaloneHealth
 from upwhisk.cli.node_runtimes import NodeRuntimes
@@ -111,7 +112,8 @@ class Standalone:
         await stack.enter_async_context(node)
         await stack.enter_async_context(controller)
         subjects = WatchedSubjects(store.subjects, controller.authenticator.forget)
-        await stack.enter_async_context(AdminSocket(self._data / ADMIN_SOCKET, operations(subjects)))
+        commands = {**operations(subjects), **backup_operations(store)}
+        await stack.enter_async_context(AdminSocket(self._data / ADMIN_SOCKET, commands))
         self._findings = factory.findings()
         return controller, node
 

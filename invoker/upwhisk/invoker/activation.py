@@ -102,7 +102,7 @@ class Runner:
             return self._fallback(message, outcomes.of_platform(outcomes.NO_CONTAINER))
         except PoolClosed:
             return None
-        phases.place = (clock.monotonic() - began) * 1000
+        phases.place = round((clock.monotonic() - began) * 1000, 3)
         return await self._with_lease(message, runnable, lease, phases)
 
     async def _with_lease(
@@ -169,7 +169,7 @@ class Runner:
             return self._death(gone, in_init=True)
         finally:
             took_s = clock.monotonic() - began
-            phases.init = max(took_s * 1000, 0.001)
+            phases.init = round(max(took_s * 1000, 0.001), 3)
         if answer.status != 200:
             return outcomes.of_failed_init(answer)
         several = runnable.action.limits.concurrency > 1 and takes_several(answer.body)
@@ -191,7 +191,7 @@ class Runner:
         except ContainerGone as gone:
             return self._death(gone, in_init=False)
         finally:
-            phases.run = (clock.monotonic() - began) * 1000
+            phases.run = round((clock.monotonic() - began) * 1000, 3)
             watching.cancel()
         return outcomes.of_run(answer, self._result_bytes)
 

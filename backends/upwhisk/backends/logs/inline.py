@@ -26,12 +26,15 @@ class InlineSink(LogSink):
         for line in lines:
             if self._truncated or self._limit == 0:
                 return
-            size = len(line) if line.isascii() else len(line.encode(errors="replace"))
+            size, text = len(line), line
+            if not line.isascii():
+                data = line.encode(errors="replace")  # half a surrogate pair cannot be stored in a record
+                size, text = len(data), data.decode()
             if size + 1 > self._left:
-                self._cut(line)
+                self._cut(text)
                 return
             self._left -= size + 1
-            self._lines.append(line)
+            self._lines.append(text)
 
     def close(self) -> tuple[str, ...]:
         if not self._truncated:
@@ -41,7 +44,7 @@ class InlineSink(LogSink):
     def _cut(self, line: str) -> None:
         """Keep the part of the line that fits, whole characters only."""
         self._truncated = True
-        fits = line.encode(errors="replace")[: max(0, self._left - 1)].decode(errors="ignore")
+        fits = line.encode()[: max(0, self._left - 1)].decode(errors="ignore")
         if fits:
             self._lines.append(fits)
         self._left = 0

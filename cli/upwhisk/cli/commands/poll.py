@@ -11,7 +11,6 @@ from typing import Any, Final, NoReturn
 
 import click
 
-from upwhisk.cli import texts
 from upwhisk.cli.failure import ClientError, Failure
 from upwhisk.cli.output import as_json, print_error
 from upwhisk.cli.session import Session
@@ -76,8 +75,8 @@ def _beginning(session: Session, settings: PollSettings) -> int:
 
 
 def _give_up_if_refused(error: ClientError) -> None:
-    """Errors that pass are waited out; a wrong key or host does not."""
-    if error.status in _REFUSED or error.text in (texts.NO_HOST, texts.NO_AUTH):
+    """Errors that pass are waited out; a wrong key does not."""
+    if error.status in _REFUSED:
         raise Failure(error.text, error.code, usage=error.usage, hint=error.hint)
 
 
@@ -91,7 +90,7 @@ class _Follower:
 
     def run(self, deadline: float | None) -> None:
         while True:
-            for record in self._fetch():
+            for record in reversed(self._fetch()):  # the oldest first, as they happened
                 self._show(record)
             left = INTERVAL_S if deadline is None else min(INTERVAL_S, deadline - time.monotonic())
             if left <= 0:

@@ -18,7 +18,7 @@ from upwhisk.cli.wskprops import DEFAULT_NAMESPACE, DEFAULT_VERSION, change_prop
 property_ = group("property", "Where the API is and which key is used (~/.wskprops).")
 _LOCAL = {
     "cert": ("client cert\t\t", "cert"),
-    "key": ("client key\t\t", "key"),
+    "key": ("Client key\t\t", "key"),
     "auth": ("whisk auth\t\t", "auth"),
     "apihost": ("whisk API host\t\t", "api_host"),
     "apiversion": ("whisk API version\t", "api_version"),
@@ -106,8 +106,7 @@ def set_(session: Session, args: tuple[str, ...], **given: str | None) -> None:
     """Write properties to ~/.wskprops, or to the file that WSK_CONFIG_FILE names."""
     host = given["apihost"]
     if host:
-        with unable(f"Unable to set API host value; the API host value '{host}' is invalid"):
-            base_url(host)
+        _check_host(host)
     if given["namespace"]:
         _check_namespace(session, given["namespace"])
     changes = {name.upper(): value for name, value in given.items() if value}
@@ -121,6 +120,14 @@ def set_(session: Session, args: tuple[str, ...], **given: str | None) -> None:
         "NAMESPACE": f"whisk namespace set to {bold(given['namespace'])}",
     }
     _tell(session, {name: text for name, text in said.items() if name in changes}, "nothing to set: see --help")
+
+
+def _check_host(host: str) -> None:
+    try:
+        base_url(host)
+    except Failure as failure:
+        text = f"Unable to set API host value; the API host value '{host}' is invalid: {failure.text}"
+        raise Failure(text, usage=True, hint="for instance http://127.0.0.1:3233") from None
 
 
 def _tell(session: Session, said: dict[str, str], nothing: str) -> None:

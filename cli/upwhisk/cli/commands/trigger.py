@@ -19,7 +19,7 @@ from upwhisk.cli.options import (
     with_paging,
     with_parameters,
 )
-from upwhisk.cli.output import bold
+from upwhisk.cli.output import bold, print_hint
 from upwhisk.cli.parameters import KeyValues, as_key_values, as_object, value_of
 from upwhisk.cli.qualified import QualifiedName
 from upwhisk.cli.session import Session
@@ -125,6 +125,8 @@ def fire(session: Session, args: tuple[str, ...], params: Any, param_files: tupl
     fired = reply.data.get("activationId", "") if isinstance(reply.data, dict) else ""
     text = f"triggered /{bold(name.namespace)}/{bold(name.path)} with id {bold(fired) if fired else ''}"
     session.output.ok(text, reply.data or {"activationId": None})
+    if reply.status == 204:
+        print_hint(f"no active rule is attached, so nothing ran; '{texts.PROGRAM} rule list' shows the rules")
 
 
 @command(trigger, "delete", "trigger delete upload", "trigger delete /guest/upload")

@@ -1,0 +1,164 @@
+"""How `upwhisk admin` reaches the data: through the socket of a running platform, else on the files."""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import json
+import os
+import socket
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from upwhisk.cli.failure import GENERAL, NETWORK, Failure
+
+if TYPE_CHECKING:
+    from upwhisk.common.spi.store import ArtifactStore
+
+SOCKET: Final = "admin.sock"
+DEFAULT_DATA: Final = ".local/share/upwhisk"
+_CONNECT_S: Final = 5.0
+_ANSWER_S: Final = 60.0
+BACKUP_S: Final = 3600.0
+Result = tuple[str, int]
+"""What is printed, and the exit code."""
+OnFiles = Callable[["ArtifactStore"], Awaitable[Result]]
+
+
+def default_data() -> Path:
+    return Path.home() / DEFAULT_DATA
+
+
+class _SocketConnection(http.client.HTTPConnection):
+    """HTTP over a Unix socket that is connected already."""
+
+    def __init__(self, connected: socket.socket, timeout_s: float) -> None:
+        super().__init__("upwhisk", timeout=timeout_s)
+        connected.settimeout(timeout_s)
+        self.sock = connected
+
+
+def connect(data: Path) -> socket.socket | None:
+    """The admin socket of the platform that runs on this data folder; None if none does."""
+    connected = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    connected.settimeout(_CONNECT_S)
+    try:
+        connected.connect(str(data / SOCKET))
+    except (FileNotFoundError, ConnectionRefusedError):
+        connected.close()
+        return None
+    except OSError as error:
+        connected.close()
+        raise Failure(
+            f"The platform on '{data}' cannot be asked: {error.strerror or error}",
+            hint="only the user that runs the platform (and root) may",
+        ) from None
+    return connected
+
+
+def ask(connected: socket.socket, command: str, arguments: dict[str, Any], timeout_s: float = _ANSWER_S) -> Result:
+    """One command over the socket."""
+    connection = _SocketConnection(connected, timeout_s)
+    body = json.dumps({"command": command, "arguments": arguments}).encode()
+    try:
+        connection.request("POST", "/", body, {"Content-Type": "application/json"})
+        answer = json.loads(connection.getresponse().read())
+        return str(answer["text"]), int(answer["code"])
+    except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError) as error:
+        raise Failure(f"The platform did not answer '{command}': {error or type(error).__name__}", NETWORK) from None
+    finally:
+        connection.close()
+
+
+def on_files(data: Path, config: Path | None, work: OnFiles, *, create: bool = False) -> Result:
+    """Do `work` on the store of a stopped platform. `create`: make the folder if there is none."""
+    if not create and not data.is_dir():
+        raise Failure(
+            f"There is no data folder '{data}'",
+            hint="name it with --data or UPWHISK_DATA; 'upwhisk standalone' makes one",
+        )
+    from upwhisk.common.errors import DataFolderError, HttpError, StartupError
+
+    try:
+        return asyncio.run(_with_store(_open_store(data, config), work))
+    except DataFolderError as error:
+        raise Failure(str(error), hint="if a platform runs on it, it does not answer: look at its log") from None
+    except StartupError as error:
+        raise Failure(str(error)) from None
+    except HttpError as error:
+        return error.text, GENERAL
+
+
+def _open_store(data: Path, config: Path | None) -> ArtifactStore:
+    from upwhisk.common.logging import configure
+    from upwhisk.common.plugins import load
+    from upwhisk.common.settings import LogSettings, RetentionSettings, load_settings
+
+    configure(LogSettings(level="warning"))
+    settings = load_settings(config)
+    data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # Records are not ours to remove, whatever the settings of this call say about their age.
+    keep = RetentionSettings(max_age_s=0, max_records=0, max_mb=0)
+    store: ArtifactStore = load("store", settings.plugins.store)(data.absolute(), settings.store, keep)
+    return store
+
+
+async def _with_store(store: ArtifactStore, work: OnFiles) -> Result:
+    async with store:
+        return await work(store)
+
+
+def operate(data: Path, config: Path | None, command: str, arguments: dict[str, Any]) -> Result:
+    """One of the operations of `upwhisk.controller.admin`, wherever the data can be reached."""
+    connected = connect(data)
+    if connected is not None:
+        return ask(connected, command, arguments)
+
+    async def work(store: ArtifactStore) -> Result:
+        from upwhisk.controller.admin import operations
+
+        answer = await operations(store.subjects)[command](arguments)
+        return answer.text, answer.code
+
+    return on_files(data, config, work, create=command in ("user create", "limits set"))
+
+
+def backup(data: Path, config: Path | None, target: Path) -> Result:
+    connected = connect(data)
+    if connected is not None:
+        return ask(connected, "backup", {"target": str(target)}, BACKUP_S)
+
+    async def work(store: ArtifactStore) -> Result:
+        from upwhisk.cli.admin_backup import write_backup
+
+        answer = await write_backup(store, target)
+        return answer.text, answer.code
+
+    return on_files(data, config, work)
+
+
+def restore(data: Path, config: Path | None, source: Path, *, force: bool) -> Result:
+    """Make the data folder what the backup holds. The platform must be stopped."""
+    connected = connect(data)
+    if connected is not None:
+        connected.close()
+        raise Failure(f"A platform runs on '{data}'", hint="stop it first (SIGTERM), then restore")
+    from upwhisk.common.errors import StartupError
+    from upwhisk.common.plugins import load
+    from upwhisk.common.settings import load_settings
+
+    try:
+        name = load_settings(config).plugins.store
+        restorer = getattr(load("store", name), "restore", None)
+        if restorer is None:
+            raise Failure(f"The store '{name}' keeps no files that could be restored")
+        restorer(source.absolute(), data.absolute(), force=force)
+    except StartupError as error:
+        raise Failure(str(error), hint="--force replaces what is in the folder" if not force else "") from None
+    return f"Restored {source} into {data}", 0
+
+
+def become_root_hint() -> str:
+    return "" if os.geteuid() == 0 else f"run it as root: sudo {os.path.basename(sys.argv[0]) or 'upwhisk'} admin host-setup"
