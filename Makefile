@@ -3,7 +3,7 @@ SHELL := /bin/bash
 VENV  := .venv
 PY    := $(VENV)/bin/python
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types imports unit wheel test-crash test-v2 test-power clean run
+.PHONY: help setup demo test lint types imports unit wheel test-crash test-v2 test-power clean run bench bench-tools bench-latency bench-throughput bench-cold bench-overload bench-idle bench-start bench-cli
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -37,3 +37,29 @@ wheel: setup ## build the wheel, install it in an empty directory, try it there
 
 clean: ## remove what the commands above made
 	rm -rf $(VENV) .make dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+
+bench-tools: setup
+	@benchmarks/tools
+
+bench: bench-latency bench-throughput bench-cold bench-overload bench-idle bench-start bench-cli ## all benchmarks, about 6 minutes
+
+bench-latency: bench-tools ## latency that the platform adds to a warm call
+	@$(PY) benchmarks/bench_latency.py
+
+bench-throughput: bench-tools ## warm calls per second by number of callers
+	@$(PY) benchmarks/bench_throughput.py
+
+bench-cold: bench-tools ## first call of a new action, by runtime
+	@$(PY) benchmarks/bench_cold.py
+
+bench-overload: bench-tools ## goodput and refusals at five times the peak
+	@$(PY) benchmarks/bench_overload.py
+
+bench-idle: bench-tools ## memory and CPU of an idle platform
+	@$(PY) benchmarks/bench_idle.py
+
+bench-start: bench-tools ## from exec to ready
+	@$(PY) benchmarks/bench_start.py
+
+bench-cli: bench-tools ## wall time of simple commands
+	@$(PY) benchmarks/bench_cli.py

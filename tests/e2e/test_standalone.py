@@ -6,12 +6,14 @@ import os
 import stat
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from fakes.running import Running
 
 pytestmark = pytest.mark.sandbox
+Platforms = Callable[..., Running]
 GIVEN = "23bc46b1-71f6-4ed5-8c54-816aa4f8c502:" + "k" * 64
 
 
@@ -29,8 +31,8 @@ def refused(data: Path, *arguments: str, **environment: str) -> str:
     return done.stderr
 
 
-def test_first_start_makes_a_key_and_a_second_keeps_everything(tmp_path: Path) -> None:
-    platform = Running(tmp_path / "data").start()
+def test_first_start_makes_a_key_and_a_second_keeps_everything(platforms: Platforms, tmp_path: Path) -> None:
+    platform = platforms().start()
     said = platform.log.read_text()
     assert f"shown this once): {platform.key}" in said
     assert f"export WSK_CONFIG_FILE={tmp_path}/data/.wskprops" in said
@@ -52,14 +54,14 @@ def test_first_start_makes_a_key_and_a_second_keeps_everything(tmp_path: Path) -
     assert platform.stop() == 0
 
 
-def test_given_keys(tmp_path: Path) -> None:
-    platform = Running(tmp_path / "data", {"UPWHISK_AUTH": GIVEN}).start()
+def test_given_keys(platforms: Platforms, tmp_path: Path) -> None:
+    platform = platforms("data", {"UPWHISK_AUTH": GIVEN}).start()
     assert platform.key == GIVEN
     assert platform.call("GET", "") == (200, ["guest"])
     assert platform.stop() == 0
     other = GIVEN.replace("k" * 64, "m" * 64)
     (tmp_path / "key").write_text(other + "\n")
-    platform = Running(tmp_path / "data", arguments=("--auth-file", str(tmp_path / "key"))).start()
+    platform = platforms("data", {}, "--auth-file", str(tmp_path / "key")).start()
     assert platform.key == other
     assert platform.call("GET", "")[0] == 200
     assert platform.call("GET", "", key=GIVEN)[0] == 401
@@ -67,8 +69,8 @@ def test_given_keys(tmp_path: Path) -> None:
     assert platform.stop() == 0
 
 
-def test_one_data_folder_one_instance(tmp_path: Path) -> None:
-    platform = Running(tmp_path / "data").start()
+def test_one_data_folder_one_instance(platforms: Platforms, tmp_path: Path) -> None:
+    platform = platforms().start()
     said = refused(tmp_path / "data")
     assert str(platform.process.pid) in said  # type: ignore[union-attr]
     assert platform.call("GET", "//ping") == (200, "pong")
@@ -93,10 +95,10 @@ def test_wrong_settings_name_themselves(tmp_path: Path, environment: dict[str, s
     assert says in refused(tmp_path / "data", **environment)
 
 
-def test_a_settings_file(tmp_path: Path) -> None:
+def test_a_settings_file(platforms: Platforms, tmp_path: Path) -> None:
     file = tmp_path / "upwhisk.toml"
     file.write_text("[limits]\nsequence_length = 3\n[limits.memory]\nmin = 64\ndefault = 128\nmax = 512\n")
-    platform = Running(tmp_path / "data", arguments=("--config", str(file))).start()
+    platform = platforms("data", {}, "--config", str(file)).start()
     platform.deploy("small", "def main(a):\n    return {}", limits={"memory": 64})
     assert platform.call("GET", "//")[1]["limits"]["sequence_length"] == 3
     assert platform.stop() == 0
@@ -105,8 +107,8 @@ def test_a_settings_file(tmp_path: Path) -> None:
     assert "cannot read" in refused(tmp_path / "other", "--config", str(tmp_path / "none.toml"))
 
 
-def test_a_port_in_use(tmp_path: Path) -> None:
-    platform = Running(tmp_path / "data").start()
+def test_a_port_in_use(platforms: Platforms, tmp_path: Path) -> None:
+    platform = platforms().start()
     port = platform.url.rpartition(":")[2]
     said = refused(tmp_path / "other", "--port", port)
     assert "address" in said.lower()
@@ -114,9 +116,9 @@ def test_a_port_in_use(tmp_path: Path) -> None:
     assert platform.stop() == 0
 
 
-def test_retention_by_count(tmp_path: Path) -> None:
-    platform = Running(
-        tmp_path / "data", {"UPWHISK_RETENTION_MAX_RECORDS": "5", "UPWHISK_RETENTION_INTERVAL_S": "0.2"}
+def test_retention_by_count(platforms: Platforms, tmp_path: Path) -> None:
+    platform = platforms(
+        "data", {"UPWHISK_RETENTION_MAX_RECORDS": "5", "UPWHISK_RETENTION_INTERVAL_S": "0.2"}
     ).start()
     platform.deploy("many", "def main(a):\n    return {}")
     for _ in range(20):
@@ -128,8 +130,8 @@ def test_retention_by_count(tmp_path: Path) -> None:
     assert platform.stop() == 0
 
 
-def test_information(tmp_path: Path) -> None:
-    platform = Running(tmp_path / "data").start()
+def test_information(platforms: Platforms, tmp_path: Path) -> None:
+    platform = platforms().start()
     assert platform.call("GET", "//ping") == (200, "pong")
     root = platform.call("GET", "//")[1]
     assert any(kind["default"] for kind in root["runtimes"]["python"])
@@ -138,3 +140,14 @@ def test_information(tmp_path: Path) -> None:
     assert "upwhisk_http_requests_total" in platform.call("GET", "//metrics")[1]
     assert platform.call("GET", "//invokers")[1] == {"invoker0/0": "up"}
     assert platform.stop() == 0
+
+
+def test_preinstalled_packages(platforms: Platforms, tmp_path: Path) -> None:
+    library = tmp_path / "library"
+    (library / "shared_word").mkdir(parents=True)
+    (library / "shared_word/__init__.py").write_text("WORD = 'preinstalled'")
+    platform = platforms("data", {"UPWHISK_GUEST_PYTHON_LIBRARY": str(library)}).start()
+    platform.deploy("uses", "import shared_word\ndef main(a):\n    return {'word': shared_word.WORD}")
+    assert platform.invoke("uses", None, "blocking=true&result=true") == (200, {"word": "preinstalled"})
+    assert platform.stop() == 0
+    assert "guest.python_library" in refused(tmp_path / "other", UPWHISK_GUEST_PYTHON_LIBRARY="/nonexistent")

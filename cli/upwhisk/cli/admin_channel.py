@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import http.client
 import json
 import os
@@ -79,6 +78,8 @@ def on_files(data: Path, config: Path | None, work: OnFiles, *, create: bool = F
             f"There is no data folder '{data}'",
             hint="name it with --data or UPWHISK_DATA; 'upwhisk standalone' makes one",
         )
+    import asyncio
+
     from upwhisk.common.errors import DataFolderError, HttpError, StartupError
 
     try:

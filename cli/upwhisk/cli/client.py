@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import sys
 from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode, urlsplit
 
 from upwhisk.cli import texts
-from upwhisk.cli.failure import NETWORK, USAGE, ClientError, Failure
+from upwhisk.cli.failure import GENERAL, NETWORK, USAGE, ClientError, Failure
 from upwhisk.cli.wskprops import Properties
+
+if TYPE_CHECKING:
+    import http.client
 
 READ_TIMEOUT_S = 90.0
 """A blocking call is answered within a minute; this is for a platform that does not answer at all."""
@@ -58,8 +60,19 @@ class Client:
     def namespace(self) -> str:
         return self._properties.namespace
 
-    def get(self, route: str, query: Mapping[str, Any] | None = None, *, namespace: str = "_") -> Any:
-        return self.call("GET", route, query, namespace=namespace).data
+    def get(self, route: str, query: Mapping[str, Any] | None = None, *, namespace: str = "_") -> dict[str, Any]:
+        """One object. `ClientError` if something else comes, for instance a page of another kind of server."""
+        reply = self.call("GET", route, query, namespace=namespace)
+        if not isinstance(reply.data, dict):
+            raise ClientError(texts.no_answer(reply.status), GENERAL, status=reply.status, hint=texts.HINT_OTHER_SERVER)
+        return reply.data
+
+    def rows(self, route: str, query: Mapping[str, Any], *, namespace: str = "_") -> list[dict[str, Any]]:
+        """A list of objects; `ClientError` if something else comes."""
+        reply = self.call("GET", route, query, namespace=namespace)
+        if not isinstance(reply.data, list) or not all(isinstance(row, dict) for row in reply.data):
+            raise ClientError(texts.no_answer(reply.status), GENERAL, status=reply.status, hint=texts.HINT_OTHER_SERVER)
+        return reply.data
 
     def put(self, route: str, body: Any, *, overwrite: bool, namespace: str = "_") -> Any:
         return self.call("PUT", route, {"overwrite": overwrite}, body, namespace=namespace).data
@@ -103,6 +116,8 @@ class Client:
 
     def exchange(self, method: str, path: str, body: Any = None, *, auth: bool = True) -> Reply:
         """Send and read, whatever the status. `path` is below `/api/v1`, quoted."""
+        import http.client  # takes longer to load than all else here: help texts do without it
+
         base = urlsplit(base_url(self._properties.api_host))
         version = self._properties.api_version
         target = f"{base.path}/api/{version}" + (f"/{path}" if path else "")
@@ -137,7 +152,7 @@ class Client:
         try:
             self._connection.request(method, target, data, headers)
             answer = self._connection.getresponse()
-        except (http.client.RemoteDisconnected, ConnectionResetError, BrokenPipeError):
+        except (ConnectionResetError, BrokenPipeError):
             # The platform may have closed an idle connection; a read can safely be repeated on a new one.
             if fresh or method != "GET":
                 raise
@@ -146,6 +161,8 @@ class Client:
         return answer.status, answer.read()
 
     def _connect(self, scheme: str, netloc: str) -> http.client.HTTPConnection:
+        import http.client
+
         host = netloc.rpartition("@")[2]
         if scheme == "http":
             return http.client.HTTPConnection(host, timeout=self._timeout_s)
@@ -208,16 +225,17 @@ def _decoded(raw: bytes) -> Any:
 
 def _unreachable(error: Exception, request: str, scheme: str) -> ClientError:
     """A network error in the words of a person, with what to do about it."""
-    reason, hint = str(error) or type(error).__name__, texts.HINT_UNREACHABLE
+    kind = type(error).__name__
+    reason, hint = str(error) or kind, texts.HINT_UNREACHABLE
     if isinstance(error, ConnectionRefusedError):
         reason = "connection refused"
     elif isinstance(error, TimeoutError):
         reason, hint = "no answer in time", texts.HINT_SLOW
-    elif type(error).__name__ == "SSLCertVerificationError":
+    elif kind == "SSLCertVerificationError":
         hint = texts.HINT_CERTIFICATE
-    elif type(error).__name__ == "SSLError":
+    elif kind == "SSLError":
         hint = texts.HINT_PLAIN
-    elif isinstance(error, http.client.RemoteDisconnected | http.client.BadStatusLine):
+    elif kind in ("RemoteDisconnected", "BadStatusLine"):
         reason, hint = "the connection was closed without an answer", texts.HINT_NOT_HTTP if scheme == "http" else hint
     elif isinstance(error, OSError) and error.strerror:
         reason = error.strerror

@@ -37,10 +37,8 @@ def _names(context: click.Context, collection: str) -> list[str]:
         with context.scope(cleanup=False):
             session = current_session()
         client = Client(session.properties, insecure=bool(session.flags.get("insecure")), timeout_s=_TIMEOUT_S)
-        rows = client.get(collection, {"limit": _AT_MOST, "skip": 0})
+        rows = client.rows(collection, {"limit": _AT_MOST, "skip": 0})
     except Failure:
-        return []
-    if not isinstance(rows, list):
         return []
     if collection == "activations":
         return [str(row["activationId"]) for row in rows]

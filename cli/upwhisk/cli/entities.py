@@ -28,7 +28,7 @@ def route(noun: str, name: QualifiedName) -> str:
     return f"{noun}s/{name.path}"
 
 
-def fetch(session: Session, noun: str, name: QualifiedName, query: dict[str, Any] | None = None) -> Any:
+def fetch(session: Session, noun: str, name: QualifiedName, query: dict[str, Any] | None = None) -> dict[str, Any]:
     with unable(f"Unable to get {noun} '{name.path}'", texts.list_hint(noun)):
         return session.client.get(route(noun, name), query, namespace=name.namespace)
 
@@ -80,8 +80,7 @@ def rows(session: Session, collection: str, paging: Paging, namespace: str = "_"
     limit, skip = paging
     where = f"{collection}/{package}/" if package else collection
     with unable(texts.no_list(collection, namespace)):
-        data = session.client.get(where, {"limit": limit, "skip": skip}, namespace=namespace)
-    return data if isinstance(data, list) else []
+        return session.client.rows(where, {"limit": limit, "skip": skip}, namespace=namespace)
 
 
 def with_status(session: Session, rules: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from upwhisk.common.errors import ConfigurationError
 from upwhisk.common.model.action import BLACKBOX
+from upwhisk.common.settings import GuestSettings
 from upwhisk.common.spi.containers import FactoryAbilities, Network
 from upwhisk.invoker.containers.process import default_run_dir
 from upwhisk.runtimes.discover import discover
@@ -29,18 +31,16 @@ class NodeRuntimes:
     run_dir: Path
 
     @classmethod
-    def find(cls, manifest_file: str) -> NodeRuntimes:
+    def find(cls, guest: GuestSettings) -> NodeRuntimes:
         """Looks for interpreters; what was seen is remembered for the host. Blocking: a few ms when nothing changed."""
         run_dir = default_run_dir()
         run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        interpreters = discover(run_dir / _CACHE)
-        manifest = Manifest.load(Path(manifest_file) if manifest_file else None).on(interpreters)
-        found = manifest.installations(interpreters)
-        missing = {kind: manifest.missing(kind) for kind in (*manifest.kinds, BLACKBOX) if kind not in found}
-        prewarm = {kind: sum(cell.count for cell in manifest.stem_cells(kind)) for kind in found}
-        default = manifest.resolve("python:default")
-        ordered = sorted(found.values(), key=lambda one: one.kind != default)
-        return cls(manifest, tuple(ordered), missing, prewarm, run_dir)
+        manifest = Manifest.load(Path(guest.runtimes) if guest.runtimes else None, discover(run_dir / _CACHE))
+        library = Path(guest.python_library) if guest.python_library else None
+        if library is not None and not library.is_dir():
+            raise ConfigurationError("guest.python_library", f"there is no folder '{library}'")
+        found = tuple(manifest.installations(library=library).values())
+        return cls(manifest, found, manifest.all_missing(), manifest.prewarm(), run_dir)
 
     def kinds(self, abilities: Callable[[], FactoryAbilities]) -> NodeKinds:
         return NodeKinds(self.manifest, self.missing, abilities)

@@ -19,6 +19,7 @@ import structlog
 from upwhisk.cli.admin_backup import backup_operations
 from upwhisk.cli.guest_key import GuestKey, ensure_guest, given_key, write_wskprops
 from upwhisk.cli.health import StandaloneHealth
+from upwhisk.cli.metrics import PoolMetrics
 from upwhisk.cli.node_runtimes import NodeRuntimes
 from upwhisk.cli.version import installed_version
 from upwhisk.common.clock import SystemClock
@@ -91,7 +92,7 @@ class Standalone:
         bus: MessageBus = await stack.enter_async_context(load("bus", settings.plugins.bus)())
         registry: NodeRegistry = await stack.enter_async_context(load("nodes", settings.plugins.nodes)(self._clock))
         logs = await stack.enter_async_context(load("logs", settings.plugins.logs)())
-        runtimes = await asyncio.to_thread(NodeRuntimes.find, settings.guest.runtimes)
+        runtimes = await asyncio.to_thread(NodeRuntimes.find, settings.guest)
         factory = self._factory(runtimes)
         parts = NodeParts(store, bus, registry, logs, factory, self._clock, runtimes.prewarm)
         node = self._node = InvokerNode(parts, settings, version=installed_version())
@@ -110,6 +111,8 @@ class Standalone:
             unix_path=str(self._data / API_SOCKET),
         )
         await stack.enter_async_context(node)
+        assert node.pool is not None
+        controller.metrics.register(PoolMetrics(node.pool.statistics))
         await stack.enter_async_context(controller)
         subjects = WatchedSubjects(store.subjects, controller.authenticator.forget)
         commands = {**operations(subjects), **backup_operations(store)}

@@ -47,6 +47,9 @@ HINT_SLOW: Final = f"look at the platform's log, or call without --blocking and 
 HINT_CERTIFICATE: Final = "if you trust that host, add --insecure (-i)"
 HINT_PLAIN: Final = "does that host speak plain HTTP? Then write http:// before its name"
 HINT_NOT_HTTP: Final = "does that host want TLS? Then write https:// before its name"
+HINT_OTHER_SERVER: Final = (
+    f"what answers there does not speak OpenWhisk's API; '{PROGRAM} property get --apihost' shows the host that is used"
+)
 HINT_STATUS: Final = {
     401: f"check the key: '{PROGRAM} property get --auth' shows the one that is used, '{PROGRAM} admin user get SUBJECT'"
     " the right one",

@@ -96,6 +96,8 @@ class GuestSettings(_Section, frozen=True):
     """Cores one container may use at most; 0: as many as the node has."""
     runtimes: str = ""
     """Path of a runtimes manifest that replaces the built-in one."""
+    python_library: str = ""
+    """Folder of packages that every Python guest can import."""
 
 
 class PluginSettings(_Section, frozen=True):

@@ -113,12 +113,11 @@ def _body(session: Session, name: QualifiedName, args: tuple[str, ...], flags: d
 def _existing(session: Session, name: QualifiedName) -> dict[str, Any] | None:
     try:
         with unable(f"Unable to get action '{name.path}'"):
-            found = session.client.get(entities.route("action", name), {"code": False}, namespace=name.namespace)
+            return session.client.get(entities.route("action", name), {"code": False}, namespace=name.namespace)
     except Failure as failure:
         if failure.code != NOT_FOUND:
             raise
         return None
-    return found if isinstance(found, dict) else None
 
 
 def _set_annotations(body: dict[str, Any], old: dict[str, Any] | None, flags: dict[str, Any]) -> None:

@@ -48,7 +48,7 @@ def _with_latest(session: Session, args: tuple[str, ...], last: bool, what: str)
     if not last:
         return args
     with unable(what):
-        rows = session.client.get("activations", {"limit": 1, "skip": 0})
+        rows = session.client.rows("activations", {"limit": 1, "skip": 0})
     if not rows:
         raise Failure(f"{what}: {texts.NO_ACTIVATIONS}", usage=True, hint="invoke an action first")
     return (str(rows[0]["activationId"]), *args)
@@ -67,7 +67,7 @@ def list_(
     name = session.name(args[0]).path if args else ""
     query = {"limit": limit, "skip": skip, "name": name or None, "since": since or None, "upto": upto or None}
     with unable(texts.no_list("activations", session.properties.namespace)):
-        rows = session.client.get("activations", {**query, "docs": True if full else None})
+        rows = session.client.rows("activations", {**query, "docs": True if full else None})
     output = session.output
     if output.form == "table":
         output.data([activation_cells(row) for row in rows])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from upwhisk.cli import entities, texts
 from upwhisk.cli.failure import Failure, unable
 from upwhisk.cli.listing import print_entities
@@ -53,7 +51,7 @@ def _show(session: Session, args: tuple[str, ...], *, by_name: bool) -> None:
     shown = "default" if name.namespace == "_" else name.namespace
     with unable(f"Unable to obtain the list of entities for namespace '{shown}'"):
         query = {"limit": 0, "skip": 0}
-        found: dict[str, Any] = {c: session.client.get(c, query, namespace=name.namespace) or [] for c in _COLLECTIONS}
+        found = {c: session.client.rows(c, query, namespace=name.namespace) for c in _COLLECTIONS}
     found["rules"] = entities.with_status(session, found["rules"])
     if session.output.form in ("json", "yaml"):
         session.output.data({collection: found[collection] for collection in _PRINTED})

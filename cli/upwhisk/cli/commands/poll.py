@@ -67,7 +67,7 @@ def _beginning(session: Session, settings: PollSettings) -> int:
     if settings.back_s:
         return now - settings.back_s * 1000
     try:
-        rows = session.client.get("activations", {"docs": True, "limit": 1, "skip": 0})
+        rows = session.client.rows("activations", {"docs": True, "limit": 1, "skip": 0})
     except ClientError as error:
         _give_up_if_refused(error)
         return now
@@ -100,15 +100,15 @@ class _Follower:
     def _fetch(self) -> list[dict[str, Any]]:
         query = {"docs": True, "limit": 0, "skip": 0, "since": self._since or None, "name": self._name or None}
         try:
-            rows = self._session.client.get("activations", query)
+            rows = self._session.client.rows("activations", query)
+            self._is_out_of_reach = False
+            return rows
         except ClientError as error:
             _give_up_if_refused(error)
             if not self._is_out_of_reach:
                 print_error(f"{error.text}; trying again every {INTERVAL_S:g} s")
             self._is_out_of_reach = True
             return []
-        self._is_out_of_reach = False
-        return rows if isinstance(rows, list) else []
 
     def _show(self, record: dict[str, Any]) -> None:
         key = str(record.get("activationId", ""))

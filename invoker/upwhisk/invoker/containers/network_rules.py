@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import zlib
 from collections.abc import Iterable
 
 # Not the outside world: this network, private, shared, loopback, link-local, protocol assignments, benchmarks,
@@ -88,13 +89,21 @@ def _v4(networks: Iterable[str]) -> list[str]:
 
 
 def bridge_commands(instance: str, subnet: str) -> str:
-    """For `ip -batch -` on the host."""
+    """For `ip -batch -` on the host.
+
+    The bridge has an address of its own: without one it takes the lowest of its cables', which changes as guests come
+    and go, and the others would go on sending to the address they know.
+    """
     bridge = bridge_name(instance)
     prefix = subnet.rpartition("/")[2]
     return (
-        f"link add {bridge} type bridge\nlink set {bridge} addrgenmode none\n"
+        f"link add {bridge} address {_bridge_address(instance)} type bridge\nlink set {bridge} addrgenmode none\n"
         f"addr add {address_of(subnet, 1)}/{prefix} dev {bridge}\nlink set {bridge} up\n"
     )
+
+
+def _bridge_address(instance: str) -> str:
+    return ":".join(("02", "75", *(f"{byte:02x}" for byte in zlib.crc32(instance.encode()).to_bytes(4, "big"))))
 
 
 def cable_name(instance: str, name: str) -> str:

@@ -24,6 +24,8 @@ _TOOLS = (
     "realpath rm rmdir sed seq sh sha1sum sha256sum sha512sum shuf sleep sort split stat stdbuf stty sum sync tac "
     "tail tar tee test timeout touch tr true truncate tsort uname unexpand uniq unlink wc which who xargs yes zcat"
 )
+PROXIES = Path("/opt/upwhisk/proxy")
+LIBRARY = Path("/opt/upwhisk/library")
 _BUNDLES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
 _BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 _PROBE = "import ctypes, json, sysconfig; p = sysconfig.get_paths(); print(json.dumps([p['stdlib'], p['platstdlib']]))"
@@ -74,9 +76,10 @@ def plan_root(installation: RuntimeInstallation, resolvers: tuple[str, ...]) -> 
     if installation.family == "native":
         programs += _add_tools(plan)
     plan.bind(programs[0])
-    plan.bind(installation.proxy.resolve().parent)
+    # At paths of their own: where they are installed, the guest's /tmp could hide them.
+    plan.bind(PROXIES, installation.proxy.resolve().parent)
     if installation.library is not None:
-        plan.bind(installation.library.resolve())
+        plan.bind(LIBRARY, installation.library.resolve())
     for path in named(_LIBRARIES.split()):
         plan.bind(path.parent.resolve() / path.name, path.resolve())
         programs.append(path)

@@ -16,7 +16,7 @@ from typing import Any
 
 from upwhisk.common.errors import ContainerCreateFailed
 from upwhisk.invoker.containers.cgroups import Entrance
-from upwhisk.invoker.containers.roots import plan_root
+from upwhisk.invoker.containers.roots import LIBRARY, PROXIES, plan_root
 from upwhisk.runtimes.installation import RuntimeInstallation
 
 START_S = 15.0
@@ -104,10 +104,10 @@ class Zygote:
             "user_namespace": os.geteuid() != 0,
             "root": plan_root(one, settings.resolvers).as_json(),
             "mountpoint": str(settings.mountpoint),
-            "proxy": str(one.proxy.resolve()),
+            "proxy": str(PROXIES / one.proxy.name),
             "preload": one.preload,
-            "library": str(one.library.resolve()) if one.library else None,
-            "arguments": one.argv if one.family == "nodejs" else None,
+            "library": str(LIBRARY) if one.library else None,
+            "arguments": _in_guest(one) if one.family == "nodejs" else None,
             "filter": base64.b64encode(settings.filter).decode(),
         }
         return json.dumps(plan).encode()
@@ -259,3 +259,9 @@ async def _readable(channel: socket.socket) -> None:
 def _wake(ready: asyncio.Future[None]) -> None:
     if not ready.done():
         ready.set_result(None)
+
+
+def _in_guest(installation: RuntimeInstallation) -> list[str]:
+    """How a runtime that is executed starts, with its proxy at its path in the guest."""
+    proxy = str(PROXIES / installation.proxy.name)
+    return [proxy if argument == str(installation.proxy) else argument for argument in installation.argv]

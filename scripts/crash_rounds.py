@@ -1,0 +1,90 @@
+"""`make test-crash`: kill -9 at random moments under load, and then a look at every promise. For root, on Linux.
+
+Runs itself again in network and mount namespaces of its own, where it plays a host with a neighbour that counts the
+side effects of guests. Prints a line for each round and a table; the exit status is 1 if anything was violated.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+INSIDE = "CRASH_ROUNDS_INSIDE"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=200)
+    parser.add_argument("--ids", type=int, default=500, help="accepted ids a round, at least")
+    parser.add_argument("--seed", default=f"{random.SystemRandom().randrange(1 << 32):08x}")
+    parser.add_argument("--keep", action="store_true", help="keep the data folder")
+    parser.add_argument("--json", action="store_true", help="print the figures as JSON at the end")
+    options = parser.parse_args()
+    if INSIDE not in os.environ:
+        environment = {**os.environ, INSIDE: "1"}
+        os.execvpe("unshare", ["unshare", "--net", "--mount", sys.executable, *sys.argv], environment)
+    sys.path.insert(0, str(ROOT / "tests"))
+    del os.environ[INSIDE]
+    return rounds(options)
+
+
+def rounds(options: argparse.Namespace) -> int:
+    from crash.outside import own_host
+    from crash.rounds import VICTIMS, Crashes
+
+    effects = own_host()
+    folder = Path(tempfile.mkdtemp(prefix="crash-"))
+    crashes = Crashes(folder / "data", effects, ids=options.ids, seed=options.seed)
+    print(f"seed {options.seed}, data in {folder}", file=sys.stderr, flush=True)
+    try:
+        crashes.begin()
+        for number in range(options.rounds):
+            victim, began, before = VICTIMS[number % len(VICTIMS)], time.monotonic(), crashes.tally.ids
+            found = crashes.play(number, victim)
+            took = time.monotonic() - began
+            text = f"round {number + 1}/{options.rounds}: {victim:<9} {crashes.tally.ids - before} ids, {took:.1f} s"
+            print(f"{text}, violations {len(found)}", file=sys.stderr, flush=True)
+            for one in found[:20]:
+                print(f"  {one}", file=sys.stderr, flush=True)
+        crashes.end()
+    finally:
+        process = crashes.platform.process
+        if process is not None and process.poll() is None:
+            process.kill()
+            process.wait(30)
+    report(crashes.tally, effects.total, effects.again, as_json=options.json)
+    if not options.keep and not crashes.tally.violations:
+        remove(folder)
+    return 1 if crashes.tally.violations else 0
+
+
+def report(tally: object, effects: int, again: int, *, as_json: bool) -> None:
+    figures = {**vars(tally), "effects": effects, "effects sent again": again}
+    if as_json:
+        print(json.dumps(figures))
+        return
+    for name, value in figures.items():
+        if name == "violations":
+            print(f"{name:<12} {len(value)}")
+            print("\n".join(f"  {one}" for one in value))
+        elif isinstance(value, dict):
+            print(f"{name:<12} " + ", ".join(f"{key}: {n}" for key, n in sorted(value.items())))
+        else:
+            print(f"{name:<12} {value}")
+
+
+def remove(folder: Path) -> None:
+    import shutil
+
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

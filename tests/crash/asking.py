@@ -1,0 +1,69 @@
+"""Reads the records of a round through the API, as a caller would."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+import aiohttp
+from crash.verdict import Record, started_by
+from fakes.running import Running
+
+SETTLE_S = 90.0
+_AT_ONCE = 8
+_PAGE = 200
+
+
+class Records:
+    """`of` waits for the records of ids and of all that these name; `listed_since` counts ids in lists."""
+
+    def __init__(self, platform: Running) -> None:
+        self._url = f"{platform.url}/api/v1/namespaces/_/activations"
+        self._auth = aiohttp.BasicAuth(*platform.key.split(":", 1))
+        self._gate = asyncio.Semaphore(_AT_ONCE)
+
+    async def read(self, ids: Iterable[str], since_ms: int) -> tuple[dict[str, Record], Counter[str]]:
+        async with aiohttp.ClientSession(auth=self._auth) as session:
+            got = await self._of(session, set(ids))
+            listed = await self._listed(session, since_ms)
+            if any(listed[id_] != 1 for id_ in got):  # pages move while records of unanswered calls arrive
+                await asyncio.sleep(1.0)
+                listed = await self._listed(session, since_ms)
+        return got, listed
+
+    async def _of(self, session: aiohttp.ClientSession, missing: set[str]) -> dict[str, Record]:
+        got: dict[str, Record] = {}
+        deadline = time.monotonic() + SETTLE_S
+        while missing and time.monotonic() < deadline:
+            found = await asyncio.gather(*(self._one(session, id_) for id_ in missing))
+            new = {r["activationId"]: r for r in found if r is not None}
+            got.update(new)
+            named = {id_ for record in new.values() for id_ in started_by(record)}
+            missing = (missing | named) - got.keys()
+            if not new:
+                await asyncio.sleep(0.1)
+        return got
+
+    async def _one(self, session: aiohttp.ClientSession, id_: str) -> Record | None:
+        async with self._gate, session.get(f"{self._url}/{id_}") as answer:
+            if answer.status == 404:
+                return None
+            assert answer.status == 200, f"{id_}: {answer.status} {await answer.text()}"
+            record: Record = await answer.json()
+            return record
+
+    async def _listed(self, session: aiohttp.ClientSession, since_ms: int) -> Counter[str]:
+        found: Counter[str] = Counter()
+        skip = 0
+        while True:
+            query: dict[str, Any] = {"since": since_ms, "limit": _PAGE, "skip": skip}
+            async with session.get(self._url, params=query) as answer:
+                assert answer.status == 200, await answer.text()
+                page = await answer.json()
+            found.update(one["activationId"] for one in page)
+            skip += _PAGE
+            if len(page) < _PAGE:
+                return found

@@ -1,0 +1,96 @@
+"""The processes of a platform, and what is left of dead ones."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+from pathlib import Path
+
+RUN = Path("/run/upwhisk")
+CGROUPS = Path("/sys/fs/cgroup")
+PREFIX = "upwhisk-"
+
+
+def children(pid: int) -> list[int]:
+    found: list[int] = []
+    for task in _entries(Path(f"/proc/{pid}/task")):
+        try:
+            found += [int(one) for one in (task / "children").read_text().split()]
+        except OSError:
+            continue
+    return found
+
+
+def zygotes(platform: int) -> list[int]:
+    return children(platform)
+
+
+def guests(platform: int) -> list[int]:
+    return [guest for zygote in zygotes(platform) for guest in children(zygote)]
+
+
+def kill_one(pids: list[int], choice: random.Random) -> bool:
+    """Kill one of them at random; False if there is none (any more)."""
+    for pid in choice.sample(pids, len(pids)):
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+        return True
+    return False
+
+
+def instances() -> set[str]:
+    return {one.name for one in _entries(RUN) if one.is_dir() and not one.name.startswith(".")}
+
+
+def frozen(instance: str) -> int:
+    """Frozen guests of an instance, on either version of cgroups."""
+    count = 0
+    for folder in _groups(instance):
+        for state in (*folder.glob("*/freezer.state"), *folder.glob("*/cgroup.freeze")):
+            try:
+                count += state.read_text().strip() in ("FROZEN", "1")
+            except OSError:
+                continue
+    return count
+
+
+def remains(dead: set[str]) -> list[str]:
+    """What is still there of instances that are dead: groups and their processes, mounts, folders, links, rules."""
+    mounts = Path("/proc/self/mountinfo").read_text()
+    listing = ["ip", "-o", "link"], ["nft", "list", "tables"]
+    networks = "".join(subprocess.run(c, capture_output=True, text=True, check=True, timeout=20).stdout for c in listing)
+    found: list[str] = []
+    for instance in sorted(dead):
+        for folder in _groups(instance):
+            held = [p for f in (folder, *_entries(folder)) if f.is_dir() for p in _processes(f)]
+            found.append(f"cgroup {folder}, processes {held}")
+        if (RUN / instance).exists():
+            found.append(f"run folder {instance}")
+        if f"/{instance}/" in mounts:
+            found.append(f"mounts of {instance}")
+        if instance in networks:
+            found.append(f"links or rules of {instance}")
+    return found
+
+
+def _groups(instance: str) -> list[Path]:
+    bases = (CGROUPS, *(one for one in _entries(CGROUPS) if one.is_dir() and not one.is_symlink()))
+    return [base / f"{PREFIX}{instance}" for base in bases if (base / f"{PREFIX}{instance}").is_dir()]
+
+
+def _processes(folder: Path) -> list[str]:
+    try:
+        return (folder / "cgroup.procs").read_text().split()
+    except OSError:
+        return []
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return list(folder.iterdir())
+    except OSError:
+        return []
