@@ -19,7 +19,7 @@ async def _offered(command: Command, line: str) -> list[str]:
     }
     done = await command()
     assert (done.code, done.err) == (0, "")
-    return [row.partition(",")[2] for row in done.lines]
+    return [row.partition(",")[2] for row in done.lines if row]
 
 
 async def test_commands_and_flags(upwhisk: Command) -> None:

@@ -24,7 +24,6 @@ def _commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[
 
 
 ALL = dict(_commands(upwhisk))
-TAUGHT = [path for path in ALL if path != ("standalone",)]
 
 
 def _help(path: tuple[str, ...]) -> str:
@@ -33,12 +32,12 @@ def _help(path: tuple[str, ...]) -> str:
     return done.output
 
 
-@pytest.mark.parametrize("path", TAUGHT, ids=" ".join)
+@pytest.mark.parametrize("path", list(ALL), ids=" ".join)
 def test_each_command_has_a_summary_and_two_examples(path: tuple[str, ...]) -> None:
     text = _help(path)
     assert ALL[path].get_short_help_str(200)
     examples = [line.strip() for line in text.partition("Examples:")[2].splitlines() if line.strip()]
-    assert len(examples) == 2
+    assert len(examples) >= 2
     for example in examples:
         assert example.startswith(f"upwhisk {' '.join(path)}")
         flags = re.findall(r"(?<=\s)(-{1,2}[a-zA-Z][\w-]*)", example)

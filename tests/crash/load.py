@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import random
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -82,10 +83,15 @@ class Load:
         self._choice = random.Random(seed)
         self._tokens = (f"{seed}-{number}" for number in itertools.count())
         self._over = threading.Event()
+        self._rest_until = 0.0
         self._thread = threading.Thread(target=lambda: asyncio.run(self._all()), name="load")
 
     def start(self) -> None:
         self._thread.start()
+
+    def rest(self, seconds: float) -> None:
+        """Call nobody for a while: guests that have nothing to do freeze."""
+        self._rest_until = time.monotonic() + seconds
 
     def stop(self) -> Book:
         self._over.set()
@@ -108,7 +114,7 @@ class Load:
                 await self._call(session, sort())
             except (aiohttp.ClientError, ConnectionError, TimeoutError):
                 return  # the platform is dead: this caller was given nothing
-            await asyncio.sleep(rest_s)
+            await asyncio.sleep(max(rest_s, self._rest_until - time.monotonic()))
 
     async def _call(self, session: aiohttp.ClientSession, sort: Sort) -> None:
         token = next(self._tokens)

@@ -17,7 +17,7 @@ from crash.actions import deploy_all
 from crash.asking import Records
 from crash.load import Book, Load
 from crash.outside import Effects
-from crash.verdict import Record, Seen, kinds, unseen, violations
+from crash.verdict import Record, Seen, attempts, kinds, unseen, violations
 from fakes.running import Running
 
 VICTIMS = ("platform", "guest", "recovery", "zygote")
@@ -43,6 +43,8 @@ class Tally:
     kills: Counter[str] = field(default_factory=Counter)
     calls: Counter[str] = field(default_factory=Counter)
     ends: Counter[str] = field(default_factory=Counter)
+    attempts: Counter[int] = field(default_factory=Counter)
+    """Records of retry-safe actions by the attempt that they tell of."""
     refused: Counter[str] = field(default_factory=Counter)
     frozen: int = 0
     unseen: int = 0
@@ -93,7 +95,11 @@ class Crashes:
             if victim in ("guest", "zygote"):
                 self._kill_alone(load.book, victim, choice, target)
             _wait(lambda: len(load.book) >= target, _LOAD_S, f"{target} accepted ids")
-            time.sleep(choice.uniform(0, 0.1))  # the moment is random, also within what the load does
+            if choice.random() < 0.4:
+                load.rest(0.7)
+                time.sleep(choice.uniform(0.35, 1.0))  # among frozen guests, or just as they are thawed
+            else:
+                time.sleep(choice.uniform(0, 0.1))
             self.tally.frozen += sum(victims.frozen(one) for one in victims.instances())
             self._kill()
         finally:
@@ -146,6 +152,7 @@ class Crashes:
         tally.fewest_ids = min(len(book), tally.fewest_ids or len(book))
         tally.calls.update(f"{one.what} {one.status}" for one in book.given)
         tally.ends.update(kinds(got.values()))
+        tally.attempts.update(attempts(got.values()))
         tally.refused += book.refused
         tally.unseen += lost
 

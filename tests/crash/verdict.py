@@ -150,3 +150,9 @@ def kinds(records: Iterable[Record]) -> Counter[str]:
         ended = "started, not run again" if STARTED in error else "tried 3 times" if TRIED in error else ""
         found[ended or record["response"]["status"]] += 1
     return found
+
+
+def attempts(records: Iterable[Record]) -> Counter[int]:
+    """Records of retry-safe actions by the attempt that they tell of."""
+    ours = (a["value"] for r in records if r["name"] in RETRY_SAFE for a in r["annotations"] if a["key"] == "upwhisk")
+    return Counter(int(one.get("attempt", 1)) for one in ours)

@@ -17,8 +17,14 @@ from upwhisk.common.errors import StartupError
 from upwhisk.common.logging import configure
 from upwhisk.common.settings import Settings, load_settings
 
+EXAMPLES = """\b
+Examples:
+  upwhisk standalone
+  upwhisk standalone --port 8080 --data /srv/upwhisk --node-kind harvest
+"""
 
-@click.command()
+
+@click.command(epilog=EXAMPLES)
 @click.option("--host", help="Address to listen on. [default: 127.0.0.1]")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on; 0 takes a free one. [default: 3233]")
 @click.option("--data", type=click.Path(file_okay=False, path_type=Path), envvar="UPWHISK_DATA",
