@@ -35,6 +35,9 @@ unit: setup ## the fast tests alone
 wheel: setup ## build the wheel, install it in an empty directory, try it there
 	@$(PY) scripts/wheel_test.py
 
+test-crash: setup ## kill -9 at random moments under load, as root (ROUNDS=200 IDS=500 SEED=...)
+	@$(PY) scripts/crash_rounds.py --rounds $(or $(ROUNDS),200) --ids $(or $(IDS),500) $(if $(SEED),--seed $(SEED))
+
 clean: ## remove what the commands above made
 	rm -rf $(VENV) .make dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 

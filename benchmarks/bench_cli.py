@@ -27,7 +27,7 @@ _BARE = "python -c 0"
 def main() -> int:
     program = Path(sys.executable).with_name("upwhisk")
     if not program.exists():
-        raise BenchmarkError(f"{program} is missing: the project is not installed")
+        raise BenchmarkError(f"{program} is missing: run it with the Python of an environment in which the project is installed")
     times: dict[str, list[float]] = {}
     with Subject() as platform:
         platform.deploy("hello", "def main(args):\n    return {'greeting': 'Hello'}\n")

@@ -25,11 +25,11 @@ def main() -> int:
             platform.put(f"rules/rule-{number}", {"trigger": f"/_/trigger-{number}", "action": f"/_/action-{number}"})
         platform.await_prewarmed()
         time.sleep(_SETTLE_S)
-        before = {pid: _cpu_s(pid) for pid in platform.descendants()}
+        before = {pid: _cpu_s(pid) for pid in platform.processes()}
         began = time.monotonic()
         time.sleep(_WATCH_S)
         took_s = time.monotonic() - began
-        pids = platform.descendants()
+        pids = platform.processes()
         cpu_s = sum(max(0.0, _cpu_s(pid) - before.get(pid, 0.0)) for pid in pids)
         processes = [(_name(pid), _pss_kb(pid)) for pid in pids]
     share = cpu_s / took_s * 100
@@ -44,7 +44,8 @@ def _name(pid: int) -> str:
     words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
     if "standalone" in words:
         return "standalone"
-    return "zygote, or a child of it" if "-c" in words else " ".join(words)[:40]
+    names = [one for one in Path(f"/proc/{pid}/cgroup").read_text().split() if "upwhisk-" in one]
+    return Path(words[0]).name + (" zygote" if any(one.endswith("/zygotes") for one in names) else " guest")
 
 
 def _pss_kb(pid: int) -> int:

@@ -159,20 +159,28 @@ class Subject:
                 raise BenchmarkError(f"no container was prewarmed within {deadline_s:g} s: {pool}")
             time.sleep(0.02)
 
-    def descendants(self) -> list[int]:
-        """The pids of the platform, its zygotes and its guests."""
+    def processes(self) -> list[int]:
+        """The pids of the platform, its zygotes and its guests: what sits in control groups of its instance."""
         assert self.process is not None
-        parents: dict[int, list[int]] = {}
+        mark = f"upwhisk-{self._instance()}"
+        found = {self.process.pid}
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit():
                 try:
-                    fields = (entry / "stat").read_text().rpartition(")")[2].split()
+                    groups = (entry / "cgroup").read_text()
                 except OSError:
                     continue
-                parents.setdefault(int(fields[1]), []).append(int(entry.name))
-        tree, todo = [], [self.process.pid]
-        while todo:
-            pid = todo.pop()
-            tree.append(pid)
-            todo += parents.get(pid, [])
-        return tree
+                if mark in groups:
+                    found.add(int(entry.name))
+        if len(found) < 2:
+            raise BenchmarkError(f"no zygote was found in a control group '{mark}'")
+        return sorted(found)
+
+    def _instance(self) -> str:
+        """Its name is that of the folder whose lock it holds."""
+        assert self.process is not None
+        for link in Path(f"/proc/{self.process.pid}/fd").iterdir():
+            target = Path(link.readlink())
+            if target.name == "lock" and target.parent.parent.name.startswith("upwhisk"):
+                return target.parent.name
+        raise BenchmarkError("the platform holds no lock of an instance")

@@ -10,10 +10,16 @@ import argparse
 import json
 import os
 import random
+import shutil
+import signal
 import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from crash.rounds import Crashes
 
 ROOT = Path(__file__).resolve().parents[1]
 INSIDE = "CRASH_ROUNDS_INSIDE"
@@ -27,6 +33,9 @@ def main() -> int:
     parser.add_argument("--keep", action="store_true", help="keep the data folder")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON at the end")
     options = parser.parse_args()
+    if os.geteuid() != 0:
+        print("guests reach the harness by the network outbound, which needs root: run it as root", file=sys.stderr)
+        return 2
     if INSIDE not in os.environ:
         environment = {**os.environ, INSIDE: "1"}
         os.execvpe("unshare", ["unshare", "--net", "--mount", sys.executable, *sys.argv], environment)
@@ -37,8 +46,11 @@ def main() -> int:
 
 def rounds(options: argparse.Namespace) -> int:
     from crash.outside import own_host
-    from crash.rounds import VICTIMS, Crashes
+    from crash.rounds import Crashes
 
+    enough: list[int] = []
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda number, _: enough.append(number))  # after this round: clear away and report
     effects = own_host()
     folder = Path(tempfile.mkdtemp(prefix="crash-"))
     crashes = Crashes(folder / "data", effects, ids=options.ids, seed=options.seed)
@@ -46,23 +58,28 @@ def rounds(options: argparse.Namespace) -> int:
     try:
         crashes.begin()
         for number in range(options.rounds):
-            victim, began, before = VICTIMS[number % len(VICTIMS)], time.monotonic(), crashes.tally.ids
-            found = crashes.play(number, victim)
-            took = time.monotonic() - began
-            text = f"round {number + 1}/{options.rounds}: {victim:<9} {crashes.tally.ids - before} ids, {took:.1f} s"
-            print(f"{text}, violations {len(found)}", file=sys.stderr, flush=True)
-            for one in found[:20]:
-                print(f"  {one}", file=sys.stderr, flush=True)
+            if enough:
+                break
+            one_round(crashes, number, options.rounds)
         crashes.end()
     finally:
-        process = crashes.platform.process
-        if process is not None and process.poll() is None:
-            process.kill()
-            process.wait(30)
+        crashes.clear()
     report(crashes.tally, effects.total, effects.again, as_json=options.json)
     if not options.keep and not crashes.tally.violations:
-        remove(folder)
+        shutil.rmtree(folder, ignore_errors=True)
     return 1 if crashes.tally.violations else 0
+
+
+def one_round(crashes: Crashes, number: int, of: int) -> None:
+    from crash.rounds import VICTIMS
+
+    victim, began, before = VICTIMS[number % len(VICTIMS)], time.monotonic(), crashes.tally.ids
+    found = crashes.play(number, victim)
+    took = time.monotonic() - began
+    text = f"round {number + 1}/{of}: {victim:<9} {crashes.tally.ids - before} ids, {took:.1f} s"
+    print(f"{text}, violations {len(found)}", file=sys.stderr, flush=True)
+    for one in found[:20]:
+        print(f"  {one}", file=sys.stderr, flush=True)
 
 
 def report(tally: object, effects: int, again: int, *, as_json: bool) -> None:
@@ -78,12 +95,6 @@ def report(tally: object, effects: int, again: int, *, as_json: bool) -> None:
             print(f"{name:<12} " + ", ".join(f"{key}: {n}" for key, n in sorted(value.items())))
         else:
             print(f"{name:<12} {value}")
-
-
-def remove(folder: Path) -> None:
-    import shutil
-
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from cli.command import Command, Done
 from fakes.running import Running
+from fakes.samples import record
 
 from upwhisk.backends.store.sqlite import SQLiteStore
 from upwhisk.common.settings import RetentionSettings
@@ -121,18 +122,16 @@ async def test_asking_makes_no_data_folder(tmp_path: Path) -> None:
     assert not data.exists()
 
 
-async def test_records_stay_whatever_their_age(tmp_path: Path, standalone: Running) -> None:
+async def test_records_stay_whatever_their_age(tmp_path: Path) -> None:
     """An operator's look at the files is no reason to apply retention with other settings than the platform's."""
-    from fakes.samples import activation
-
     data = tmp_path / "data"
     keep = RetentionSettings(max_age_s=0)
     async with SQLiteStore(data, retention=keep) as store:
-        record = activation(start=1000)
-        await store.journal.settle(record)
+        old = record(start=1000)
+        await store.journal.settle(old)
     assert (await Command(tmp_path)("admin", "user", "list", "guest", "--data", str(data))).code == 0
     async with SQLiteStore(data, retention=keep) as store:
-        assert await store.activations.get("guest", record.activation_id) is not None
+        assert await store.activations.get("guest", old.activation_id) is not None
 
 
 @pytest.mark.parametrize(

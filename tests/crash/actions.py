@@ -58,7 +58,7 @@ def deploy_all(platform: Running) -> None:
         limits: dict[str, Any] = {"memory": 128, "timeout": 20000}
         if name == "together":
             limits["concurrency"] = 4
-        annotations = [{"key": "network", "value": "outbound"}]
+        annotations: list[dict[str, Any]] = [{"key": "network", "value": "outbound"}]
         if name in RETRY_SAFE:
             annotations.append({"key": "retry-safe", "value": True})
         code = f"{EFFECT}\n{head}    effect({name!r}, a)\n{body}"

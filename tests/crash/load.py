@@ -40,6 +40,9 @@ class Book:
     def __len__(self) -> int:
         return len(self.given)
 
+    def holds(self, ids: int) -> bool:
+        return len(self.given) >= ids
+
 
 @dataclass(frozen=True)
 class Sort:

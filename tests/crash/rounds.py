@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from crash import victims
@@ -63,6 +64,7 @@ class Crashes:
         self._ids = ids
         self._seed = seed
         self._dead: set[str] = set()
+        self._told: set[str] = set()
 
     def begin(self) -> None:
         self.platform.start()
@@ -82,7 +84,8 @@ class Crashes:
         got, listed = asyncio.run(Records(self.platform).read(ids, began_ms - 1000))
         alone = victim in ("guest", "zygote")
         seen = Seen(book.given, got, listed, kills, CAPACITY * _AT_ONCE_IN_ONE, alone)
-        found += violations(seen, self._effects.runs.copy())
+        found += [one for one in violations(seen, self._effects.runs.copy()) if one not in self._told]
+        self._told.update(found)
         self._count(book, got, victim, kills, len(unseen(seen, self._effects.by_id)))
         self.tally.violations += [f"round {number} ({victim}): {text}" for text in found]
         return found
@@ -94,10 +97,10 @@ class Crashes:
             target = self._ids + choice.randint(0, self._ids // 4)
             if victim in ("guest", "zygote"):
                 self._kill_alone(load.book, victim, choice, target)
-            _wait(lambda: len(load.book) >= target, _LOAD_S, f"{target} accepted ids")
+            _wait(partial(load.book.holds, target), _LOAD_S, f"{target} accepted ids")
             if choice.random() < 0.4:
-                load.rest(0.7)
-                time.sleep(choice.uniform(0.35, 1.0))  # among frozen guests, or just as they are thawed
+                load.rest(1.2)
+                time.sleep(choice.uniform(0.5, 1.5))  # among frozen guests, or just as they are thawed
             else:
                 time.sleep(choice.uniform(0, 0.1))
             self.tally.frozen += sum(victims.frozen(one) for one in victims.instances())
@@ -108,11 +111,11 @@ class Crashes:
 
     def _kill_alone(self, book: Book, victim: str, choice: random.Random, target: int) -> None:
         """Twice, somewhere on the way."""
-        assert self.platform.process is not None
         for mark in sorted(choice.randint(target // 10, target * 3 // 4) for _ in range(2)):
-            _wait(lambda mark=mark: len(book) >= mark, _LOAD_S, f"{mark} accepted ids")  # type: ignore[misc]
+            _wait(partial(book.holds, mark), _LOAD_S, f"{mark} accepted ids")
             find = victims.guests if victim == "guest" else victims.zygotes
-            self.tally.kills[victim] += victims.kill_one(find(self.platform.process.pid), choice)
+            pids = [pid for instance in victims.instances() - self._dead for pid in find(instance)]
+            self.tally.kills[victim] += victims.kill_one(pids, choice)
 
     def _kill(self) -> None:
         self._dead |= victims.instances()
@@ -155,6 +158,14 @@ class Crashes:
         tally.attempts.update(attempts(got.values()))
         tally.refused += book.refused
         tally.unseen += lost
+
+    def clear(self) -> None:
+        """Whatever happened: leave nothing on this machine. An orderly start removes what the dead have left."""
+        process = self.platform.process
+        if process is not None and process.poll() is None:
+            self.platform.stop()
+        if victims.instances():
+            self.platform.start().stop()
 
     def end(self) -> None:
         """Stop it in order, then read the store itself: no id twice."""

@@ -13,22 +13,22 @@ CGROUPS = Path("/sys/fs/cgroup")
 PREFIX = "upwhisk-"
 
 
-def children(pid: int) -> list[int]:
-    found: list[int] = []
-    for task in _entries(Path(f"/proc/{pid}/task")):
-        try:
-            found += [int(one) for one in (task / "children").read_text().split()]
-        except OSError:
-            continue
-    return found
+ZYGOTES = "zygotes"
+"""The group of an instance that holds them; the others each hold a guest."""
 
 
-def zygotes(platform: int) -> list[int]:
-    return children(platform)
+def zygotes(instance: str) -> list[int]:
+    return sorted({int(p) for folder in _groups(instance) for p in _processes(folder / ZYGOTES)})
 
 
-def guests(platform: int) -> list[int]:
-    return [guest for zygote in zygotes(platform) for guest in children(zygote)]
+def guests(instance: str) -> list[int]:
+    """The first process of each guest: it is what dies with the guest's namespaces."""
+    found: set[int] = set()
+    for folder in _groups(instance):
+        for one in _entries(folder):
+            held = _processes(one) if one.is_dir() and one.name != ZYGOTES else []
+            found.update(int(p) for p in held[:1])
+    return sorted(found)
 
 
 def kill_one(pids: list[int], choice: random.Random) -> bool:

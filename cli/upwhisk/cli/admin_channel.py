@@ -6,11 +6,11 @@ import http.client
 import json
 import os
 import socket
-import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from upwhisk.cli import texts
 from upwhisk.cli.failure import GENERAL, NETWORK, Failure
 
 if TYPE_CHECKING:
@@ -162,4 +162,4 @@ def restore(data: Path, config: Path | None, source: Path, *, force: bool) -> Re
 
 
 def become_root_hint() -> str:
-    return "" if os.geteuid() == 0 else f"run it as root: sudo {os.path.basename(sys.argv[0]) or 'upwhisk'} admin host-setup"
+    return "" if os.geteuid() == 0 else f"run it as root: sudo {texts.PROGRAM} admin host-setup --user USER"

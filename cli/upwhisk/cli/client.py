@@ -16,6 +16,7 @@ from upwhisk.cli.wskprops import Properties
 
 if TYPE_CHECKING:
     import http.client
+    import ssl
 
 READ_TIMEOUT_S = 90.0
 """A blocking call is answered within a minute; this is for a platform that does not answer at all."""
@@ -172,9 +173,18 @@ class Client:
         if self._insecure:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
-        if self._properties.cert:
-            context.load_cert_chain(self._properties.cert, self._properties.key or None)
+        self._load_certificate(context)
         return http.client.HTTPSConnection(host, timeout=self._timeout_s, context=context)
+
+    def _load_certificate(self, context: ssl.SSLContext) -> None:
+        cert, key = self._properties.cert, self._properties.key
+        if not cert:
+            return
+        try:
+            context.load_cert_chain(cert, key or None)
+        except OSError as error:
+            text = f"Unable to read the client certificate '{cert}'" + (f" or its key '{key}'" if key else "")
+            raise Failure(f"{text}: {error.strerror or error}", hint="both are PEM files") from None
 
     def _authorization(self) -> str:
         if not self._properties.auth:
@@ -213,7 +223,7 @@ def refusal(reply: Reply) -> ClientError:
     hint = texts.HINT_STATUS.get(status, "")
     if isinstance(data, dict) and "error" in data and "code" in data:
         return ClientError(f"{data['error']} (code {data['code']})", exit_code(status), status=status, hint=hint)
-    return ClientError(texts.no_answer(status), exit_code(status), status=status, hint=hint)
+    return ClientError(texts.no_answer(status), exit_code(status), status=status, hint=hint or texts.HINT_OTHER_SERVER)
 
 
 def _decoded(raw: bytes) -> Any:

@@ -49,7 +49,7 @@ class Finding:
 
 def diagnose(manifest_file: str = "") -> list[Finding]:
     """Look and try; takes a few seconds at most and leaves nothing behind."""
-    with tempfile.TemporaryDirectory(prefix="uw") as folder:
+    with tempfile.TemporaryDirectory(prefix="uwdoc") as folder:
         run_dir = Path(folder)
         _take_cache(run_dir)
         manifest = Manifest.load(Path(manifest_file) if manifest_file else None).on(discover(run_dir / _CACHE))

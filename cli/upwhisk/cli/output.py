@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -83,6 +82,8 @@ def as_table(data: Any, width: int | None = None) -> str:
     """Rows for a list of objects, `key  value` lines for one object. `width`: columns of the terminal; as wide as
     it gets when it is no terminal."""
     if width is None and sys.stdout.isatty():
+        import shutil
+
         width = shutil.get_terminal_size().columns
     if isinstance(data, Mapping):
         return table(("field", "value"), [(key, _cell(value)) for key, value in data.items()], width)

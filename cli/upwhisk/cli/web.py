@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -50,6 +49,8 @@ def _secured(annotations: KeyValues, secure: str) -> KeyValues:
     present = lookup(annotations, SECRET)
     secret: Any = secure
     if secure.lower() == "true":
+        import secrets
+
         kept = isinstance(present, int) and not isinstance(present, bool)
         secret = present if kept else secrets.randbelow(2**53)
     return [*without(annotations, SECRET), {"key": SECRET, "value": secret}]

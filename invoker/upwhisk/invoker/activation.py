@@ -94,7 +94,7 @@ class Runner:
         # 1. A container: warm, prewarmed, or a new one.
         key = WarmKey(message.namespace, message.action.document_id, message.action.revision)
         try:
-            lease = await self._ports.pool.acquire(key, runnable.spec, runnable.action.limits.concurrency)
+            lease = await self._lease(key, runnable)
         except ImageMissing as missing:
             return self._fallback(message, Outcome(failed(Status.DEVELOPER_ERROR, str(missing)), keep=False))
         except ContainerCreateFailed as error:
@@ -104,6 +104,16 @@ class Runner:
             return None
         phases.place = round((clock.monotonic() - began) * 1000, 3)
         return await self._with_lease(message, runnable, lease, phases)
+
+    async def _lease(self, key: WarmKey, runnable: Runnable) -> Lease:
+        """Once more if the first container could not be made: a guest or zygote that was killed meanwhile says
+        nothing of this activation, which has not started."""
+        acquire, concurrency = self._ports.pool.acquire, runnable.action.limits.concurrency
+        try:
+            return await acquire(key, runnable.spec, concurrency)
+        except ContainerCreateFailed as error:
+            log.warning("another container", action="activation.create_again", reason=str(error))
+        return await acquire(key, runnable.spec, concurrency)
 
     async def _with_lease(
         self, message: ActivationMessage, runnable: Runnable, lease: Lease, phases: Phases

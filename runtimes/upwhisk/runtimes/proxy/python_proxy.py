@@ -30,6 +30,7 @@ def _guest(name: str) -> object:
 
 _preload = _guest("preload")
 _server = _guest("python_server")
+_rehearsal = _guest("rehearsal")
 PRELOAD: tuple[str, ...] = _preload.PRELOAD  # type: ignore[attr-defined]
 """Modules for the zygote to import before it forks."""
 
@@ -37,6 +38,14 @@ PRELOAD: tuple[str, ...] = _preload.PRELOAD  # type: ignore[attr-defined]
 def serve(listen_fd: int, library: str | None = None) -> None:
     """Serve the listening Unix or TCP socket `listen_fd` until the process is killed; see `python_server.serve`."""
     _server.serve(listen_fd, library)  # type: ignore[attr-defined]
+
+
+def rehearse(*, forked: bool) -> None:
+    """For a zygote: do ahead what makes a first activation slow, in itself or in a child it has `forked` ahead."""
+    if forked:
+        _rehearsal.rehearse_once()  # type: ignore[attr-defined]
+    else:
+        _rehearsal.rehearse()  # type: ignore[attr-defined]
 
 
 def main(arguments: list[str]) -> None:

@@ -24,6 +24,8 @@ _FRESH = kernel.CLONE_NEWPID | kernel.CLONE_NEWNS | kernel.CLONE_NEWIPC | kernel
 
 _QUIET_S = 0.05
 """So long without an order, the zygote forks ahead."""
+_REHEARSALS = 10
+"""After so many calls, interpreters have specialised the code of a function (PEP 659): once here, not in each guest."""
 
 
 def main(descriptor: int) -> None:
@@ -40,15 +42,15 @@ def main(descriptor: int) -> None:
         pid = os.fork()
         if pid:
             os._exit(0)
-        serve = _prepare(plan)
+        proxy = _prepare(plan)
         program = kernel.filter_program(base64.b64decode(plan["filter"]))
     except Exception as error:
         control.send(b"error: " + f"{type(error).__name__}: {error}".encode())
         os._exit(1)
     control.send(b"ready")
-    report, descriptors = _wait(control)
+    report, descriptors = _wait(control, getattr(proxy, "rehearse", None))
     _confine(report, descriptors, program)
-    _become(plan, serve)
+    _become(plan, proxy)
 
 
 def _join(group: int) -> None:
@@ -83,11 +85,14 @@ def _prepare(plan: dict[str, Any]) -> Any:
     sys.path[:] = [p for p in sys.path if os.path.exists(p)]
     if plan["library"]:
         sys.path.append(plan["library"])
-    serve = _load(plan["proxy"], plan["preload"]) if plan["arguments"] is None else None
+    proxy = _load(plan["proxy"], plan["preload"]) if plan["arguments"] is None else None
+    if proxy is not None and hasattr(proxy, "rehearse"):
+        for _ in range(_REHEARSALS):
+            proxy.rehearse(forked=False)
     os.environ.clear()
     gc.collect()
     gc.freeze()
-    return serve
+    return proxy
 
 
 def _load(path: str, preload: list[str]) -> Any:
@@ -102,7 +107,7 @@ def _load(path: str, preload: list[str]) -> Any:
             __import__(name)
         except ImportError:
             continue  # a module that this interpreter was built without
-    return module.serve
+    return module
 
 
 class _Spare:
@@ -123,13 +128,13 @@ class _Spare:
         return True
 
 
-def _wait(control: socket.socket) -> tuple[socket.socket, list[int]]:
+def _wait(control: socket.socket, rehearse: Any) -> tuple[socket.socket, list[int]]:
     """Fork for each order; returns only in the children, what they were given."""
     spare: _Spare | None = None
     busy = False
     while True:
         if busy and spare is None and not select.select([control], [], [], _QUIET_S)[0]:
-            spare, given = _fork_ahead(control)
+            spare, given = _fork_ahead(control, rehearse)
             if given is not None:
                 return given
         message, descriptors, _, _ = socket.recv_fds(control, 16, 16)
@@ -147,7 +152,9 @@ def _wait(control: socket.socket) -> tuple[socket.socket, list[int]]:
             return socket.socket(fileno=descriptors[0]), descriptors[1:]
 
 
-def _fork_ahead(control: socket.socket) -> tuple[_Spare | None, tuple[socket.socket, list[int]] | None]:
+def _fork_ahead(
+    control: socket.socket, rehearse: Any
+) -> tuple[_Spare | None, tuple[socket.socket, list[int]] | None]:
     """(the spare child, None) in the zygote; (None, what it was given) in the child, when it was given it."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     try:
@@ -161,6 +168,8 @@ def _fork_ahead(control: socket.socket) -> tuple[_Spare | None, tuple[socket.soc
         return _Spare(ours, pidfd), None
     _enter_child(control)
     ours.close()
+    if rehearse is not None:
+        rehearse(forked=True)
     message, descriptors, _, _ = socket.recv_fds(theirs, 16, 16)
     theirs.close()
     if not message:
@@ -220,12 +229,12 @@ def _confine(report: socket.socket, descriptors: list[int], code: Any) -> None:
         os._exit(1)
 
 
-def _become(plan: dict[str, Any], serve: Any) -> None:
+def _become(plan: dict[str, Any], proxy: Any) -> None:
     if plan["arguments"] is not None:
         os.execve(plan["arguments"][0], plan["arguments"], dict(os.environ))
     sys.argv[:] = [plan["proxy"]]
     try:
-        serve(confine.LISTEN)
+        proxy.serve(confine.LISTEN)
     finally:
         sys.stdout.flush()
         sys.stderr.flush()

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from .http1 import CONTINUE, BadRequest, Request, RequestReader, answer
 
+_IDLE_MS = 50
 Handler = Callable[[Request], "tuple[int, bytes]"]
 RECEIVE = 64 * 1024
 """Bytes. More would be a mapping of its own for the allocator, made and given back on each call."""
@@ -27,19 +28,23 @@ class BlockingServer:
     """Serves `listener` until `stop` is called by the handler; the connections are then the caller's.
 
     Half-sent requests wait without holding up other connections; a request that is being handled holds up all.
+    `idle` is called once if nobody comes at first.
     """
 
-    def __init__(self, listener: socket.socket, handle: Handler) -> None:
+    def __init__(self, listener: socket.socket, handle: Handler, idle: Callable[[], None] | None = None) -> None:
         self._listener = listener
         self._handle = handle
         self._poll = select.poll()
         self._connections: dict[int, Connection] = {}
         self._current: Connection | None = None
         self._stopped = False
+        self._idle = idle
 
     def serve(self) -> list[Connection]:
         listening = self._listener.fileno()
         self._poll.register(listening, select.POLLIN)
+        if self._idle is not None and not self._poll.poll(_IDLE_MS):
+            self._idle()
         while not self._stopped:
             self._serve_ready(listening)
         return list(self._connections.values())

@@ -11,6 +11,7 @@ from . import upwhisk_action
 from .blocking import BlockingServer
 from .python_app import PythonApp
 from .python_async import AsyncServer
+from .rehearsal import rehearse_once
 from .streams import Streams
 
 
@@ -26,7 +27,7 @@ def serve(listen_fd: int, library: str | None = None) -> None:
     listener.set_inheritable(False)
     _prepare_interpreter(library)
     app = PythonApp(streams, os.environ.get("TMPDIR", "/tmp"))
-    blocking = BlockingServer(listener, app.handle)
+    blocking = BlockingServer(listener, app.handle, rehearse_once)
     app.on_concurrent = blocking.stop
     _catch_exit(app, blocking)
     connections = blocking.serve()

@@ -1,0 +1,125 @@
+"""Power cuts: `make test-power`. Not among the tests that run by themselves; it boots a machine several times.
+
+The plug is pulled by killing qemu: what the machine had not flushed to its disk is lost.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from vm.image import Image, build, make_disk
+from vm.machine import Machine
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
+ROUNDS = int(os.environ.get("UPWHISK_TEST_ROUNDS", "3"))
+BOOT_S = 300.0
+LINE_S = 120.0
+DATA_MB = 128
+MOST = 300
+"""The plug is pulled after at most so many acknowledgements."""
+Known = dict[tuple[str, int], list[int]]
+
+
+@pytest.fixture(scope="module")
+def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
+    return build(tmp_path_factory.mktemp("vm"))
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    path = tmp_path / "data"
+    make_disk(path, DATA_MB)
+    yield path
+    path.unlink()
+
+
+def found(machine: Machine, within_s: float) -> Known:
+    """What the store in the machine has: (kind, round) -> numbers."""
+    known: Known = defaultdict(list)
+    while True:
+        words = machine.line(within_s).split()
+        if words[:1] == ["HAVE"]:
+            for pair in words[3].split(","):
+                first, last = map(int, pair.split("-"))
+                known[words[1], int(words[2])] += range(first, last + 1)
+        elif words[:1] == ["CHECKED"]:
+            assert words == ["CHECKED", "ok"], machine.text()
+            return known
+        within_s = max(LINE_S, within_s if not known else 0.0)
+
+
+def acknowledged(lines: list[str]) -> Counter[tuple[str, int, int]]:
+    """What the machine has said to keep; a line that the cut tore is none."""
+    words = [line.split() for line in lines]
+    return Counter(
+        (kind, int(round_), int(number))
+        for kind, round_, number in (w[1:] for w in words if w[:1] == ["ACK"] and len(w) == 4)
+    )
+
+
+def lost(acks: Counter[tuple[str, int, int]], known: Known) -> list[tuple[str, int, int]]:
+    return [ack for ack in acks if ack[2] not in known[ack[0], ack[1]]]
+
+
+def kept_once(known: Known) -> None:
+    """Nothing is there twice, and nothing is both recorded and pending."""
+    for key, numbers in known.items():
+        assert len(numbers) == len(set(numbers)), key
+        if key[0] == "recorded":
+            assert not set(numbers) & set(known["pending", key[1]]), key
+
+
+def cut(machine: Machine, after: int) -> Counter[tuple[str, int, int]]:
+    """Let it work until it has acknowledged so much, and pull the plug; what it had acknowledged by then."""
+    machine.until("WRITING", LINE_S)
+    began = len(machine.said)
+    while len(machine.said) - began < after:
+        machine.line(LINE_S)
+    machine.pull_the_plug()
+    return acknowledged([*machine.rest(LINE_S)][began:-1])  # the last line may be torn
+
+
+def test_what_was_acknowledged_survives_power_cuts(image: Image, disk: Path) -> None:
+    seed = random.randrange(1 << 32)
+    chance = random.Random(seed)
+    acks: Counter[tuple[str, int, int]] = Counter()
+    for round_ in range(ROUNDS + 1):
+        with Machine(image, "power.py", ("power", str(round_), "0"), disk) as machine:
+            known = found(machine, BOOT_S)
+            assert lost(acks, known) == [], f"seed {seed}, round {round_}"
+            kept_once(known)
+            if round_ < ROUNDS:
+                acks += cut(machine, chance.randint(1, MOST))
+    kinds = Counter(kind for kind, _, _ in acks)
+    print(f"\n{ROUNDS} power cuts, seed {seed}, acknowledged and all there: {dict(kinds)}")
+    assert set(kinds) == {"recorded", "pending", "entity"}
+
+
+def test_the_weaker_promise(image: Image, disk: Path) -> None:
+    """`process`: the death of the process loses nothing; a power cut may take the newest, and nothing is damaged."""
+    with Machine(image, "power.py", ("process", "0", str(MOST)), disk) as machine:
+        found(machine, BOOT_S)
+        machine.until("WRITING", LINE_S)
+        began = len(machine.said)
+        assert machine.until("KILLED", LINE_S) == "-9"
+        acks = acknowledged(machine.said[began:])
+        assert len(acks) == MOST
+        assert lost(acks, found(machine, LINE_S)) == []
+        assert machine.until("EXIT", LINE_S) == "0"
+        machine.wait_off(LINE_S)
+    with Machine(image, "power.py", ("process", "1", "0"), disk) as machine:
+        assert lost(acks, found(machine, BOOT_S)) == []
+        second = cut(machine, MOST)
+    with Machine(image, "power.py", ("process", "2", "0"), disk) as machine:
+        known = found(machine, BOOT_S)
+    kept_once(known)
+    assert lost(acks, known) == [], "what had been on the disk for long"
+    gone = lost(second, known)
+    print(f"\nprocess: {len(second)} acknowledged before the cut, {len(gone)} of them gone after it")
+    # If the cut took nothing here, it would prove nothing above either.
+    assert gone
