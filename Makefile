@@ -38,6 +38,12 @@ wheel: setup ## build the wheel, install it in an empty directory, try it there
 test-crash: setup ## kill -9 at random moments under load, as root (ROUNDS=200 IDS=500 SEED=...)
 	@$(PY) scripts/crash_rounds.py --rounds $(or $(ROUNDS),200) --ids $(or $(IDS),500) $(if $(SEED),--seed $(SEED))
 
+test-v2: setup ## the sandbox on cgroup v2, in a virtual machine without acceleration (root, Debian; some minutes)
+	@$(PY) -m pytest tests/vm/suite_v2.py -q -s -p no:cacheprovider
+
+test-power: setup ## power cuts of a virtual machine while its store works (root, Debian; ROUNDS=3)
+	@UPWHISK_TEST_ROUNDS=$(or $(ROUNDS),3) $(PY) -m pytest tests/vm/suite_power.py -q -s -p no:cacheprovider
+
 clean: ## remove what the commands above made
 	rm -rf $(VENV) .make dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 

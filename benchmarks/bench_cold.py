@@ -1,7 +1,8 @@
 """First call of a new hello, from the client: a fresh action for each sample, one kept connection, the PUT not counted.
 
-Python on a prewarmed container, Python forked from the zygote, Node beside `node -e 0`, a native script. The two
-yardsticks (`node -e 0`, `python -I -S -c 0`) run between the samples.
+Python on a prewarmed container, Python forked from the zygote, Node beside `node -e 0`, a native script. Between the
+samples run the yardsticks: `node -e 0` for Node, `python -I -S -c 0` for the others (7 ms on the machine of the bars, so
+that figures from a slower or a busy one can be compared).
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ _KEEP_FEW = {"UPWHISK_POOL_FREEZE_AFTER_S": "1", "UPWHISK_POOL_EVICT_AFTER_S": "
 _PYTHON = "def main(args):\n    return {'greeting': 'Hello ' + args.get('name', 'stranger') + ' %d'}\n"
 _NODE = "function main(args) { return {greeting: 'Hello ' + (args.name || 'stranger') + ' %d'} }\n"
 _SHELL = "#!/bin/sh\necho '{\"greeting\": \"Hello stranger %d\"}'\n"
+_NODE_ALONE = ["node", "-e", "0"]
+_PYTHON_ALONE = [sys.executable, "-I", "-S", "-c", "0"]
 _CASES: dict[str, tuple[str, dict[str, str]]] = {
     "python": (_PYTHON, {}),
     "node": (_NODE, {"kind": "nodejs:20"}),
@@ -34,6 +37,7 @@ _CASES: dict[str, tuple[str, dict[str, str]]] = {
 class Samples:
     def __init__(self) -> None:
         self.first: dict[str, list[float]] = {}
+        self.yardstick: dict[str, list[float]] = {}
         self.phases: dict[str, dict[str, list[float]]] = {}
         self.starts: dict[str, set[str]] = {}
 
@@ -47,35 +51,37 @@ class Samples:
 
 def main() -> int:
     samples = Samples()
-    yardsticks: dict[str, list[float]] = {}
     with Subject(_KEEP_FEW) as platform:
-        _sample(samples, platform, "python, prewarmed", "python", platform.await_prewarmed)
+        _sample(samples, platform, "python, prewarmed", "python", _PYTHON_ALONE, platform.await_prewarmed)
     with Subject({**_KEEP_FEW, "UPWHISK_POOL_PREWARM": "false"}) as platform:
-        _sample(samples, platform, "python, forked", "python", _pause)
-        _sample(samples, platform, "node", "node", lambda: _pause_with(yardsticks))
-        _sample(samples, platform, "native script", "native", _pause)
-    rows: dict[str, list[float]] = {**samples.first, **yardsticks}
-    found = {name: percentiles(values) for name, values in rows.items()}
-    heads = ["first call of a new hello", "n", "p50 ms", "p90 ms", "p99 ms", "init p50", "run p50", "spread to p99, ms"]
-    print(table(heads, [_row(name, values, found[name], samples) for name, values in rows.items()]))
-    node = found["node"]["p50"] / found["node -e 0"]["p50"]
+        _sample(samples, platform, "python, forked", "python", _PYTHON_ALONE, _pause)
+        _sample(samples, platform, "node", "node", _NODE_ALONE, _pause)
+        _sample(samples, platform, "native script", "native", _PYTHON_ALONE, _pause)
+    found = {name: percentiles(values) for name, values in samples.first.items()}
+    yardsticks = {name: percentiles(values) for name, values in samples.yardstick.items()}
+    ratios = {name: round(one["p50"] / yardsticks[name]["p50"], 3) for name, one in found.items()}
+    heads = ["first call of a new hello", "n", "p50 ms", "p90 ms", "p99 ms", "init p50", "run p50", "yardstick p50", "ratio",
+             "spread to p99, ms"]  # fmt: skip
+    print(table(heads, [_row(name, found[name], yardsticks[name], samples) for name in found]))
     bars = [
         Bar("python prewarmed p50", found["python, prewarmed"]["p50"], 3.0, "ms"),
         Bar("python forked p50", found["python, forked"]["p50"], 8.0, "ms"),
-        Bar("node p50 / node -e 0", round(node, 3), 1.2, "x"),
+        Bar("node p50 / node -e 0", ratios["node"], 1.2, "x"),
     ]
     phases = {name: {p: percentiles(v) for p, v in one.items()} for name, one in samples.phases.items()}
     starts = {name: sorted(one) for name, one in samples.starts.items()}
-    return finish("cold", {"first_call_ms": found, "phases_ms": phases, "starts": starts}, bars)
+    figures = {"first_call_ms": found, "yardstick_ms": yardsticks, "ratios": ratios, "phases_ms": phases, "starts": starts}
+    return finish("cold", figures, bars)
 
 
 def _sample(
-    samples: Samples, platform: Subject, name: str, language: str, before: Callable[[], None]
+    samples: Samples, platform: Subject, name: str, language: str, alone: list[str], before: Callable[[], None]
 ) -> None:
     code, fields = _CASES[language]
     for number in range(_WARM_UP + _SAMPLES):
         action = f"{language}-{number}"
         platform.deploy(action, code % number, **fields)
+        samples.yardstick.setdefault(name, []).append(_time_to_exit(alone))
         before()
         took_ms, record = platform.invoke(action)
         if not record["response"]["result"]["greeting"].endswith(f" {number}"):
@@ -93,12 +99,6 @@ def _pause() -> None:
     time.sleep(_PAUSE_S)
 
 
-def _pause_with(yardsticks: dict[str, list[float]]) -> None:
-    for name, command in (("node -e 0", ["node", "-e", "0"]), ("python -I -S -c 0", [sys.executable, "-I", "-S", "-c", "0"])):
-        yardsticks.setdefault(name, []).append(_time_to_exit(command))
-    _pause()
-
-
 def _time_to_exit(command: list[str]) -> float:
     program = shutil.which(command[0])
     if program is None:
@@ -109,10 +109,11 @@ def _time_to_exit(command: list[str]) -> float:
     return (time.perf_counter() - began) * 1000
 
 
-def _row(name: str, values: list[float], found: dict[str, float], samples: Samples) -> list[object]:
-    phases = samples.phases.get(name, {})
-    parts = [percentiles(phases[p])["p50"] if p in phases else "" for p in ("init", "run")]
-    return [name, int(found["n"]), found["p50"], found["p90"], found["p99"], *parts, histogram(values, 20)]
+def _row(name: str, first: dict[str, float], alone: dict[str, float], samples: Samples) -> list[object]:
+    phases = samples.phases[name]
+    parts = [percentiles(phases[p])["p50"] for p in ("init", "run")]
+    figures = [int(first["n"]), first["p50"], first["p90"], first["p99"], *parts, alone["p50"]]
+    return [name, *figures, first["p50"] / alone["p50"], histogram(samples.first[name], 20)]
 
 
 if __name__ == "__main__":

@@ -36,7 +36,14 @@ _PACKAGES = (
     *("msgspec", "pyseccomp", "typing_extensions", "structlog", "cffi", "pycparser", "cryptography"),
 )
 _ROOMS = ("common", "backends", "controller", "loadbalancer", "invoker", "runtimes", "triggers", "cli")
-_BY_NAME = ("libseccomp.so.2", "libnss_files.so.2", "libnss_dns.so.2", "libgcc_s.so.1", "libstdc++.so.6", "libresolv.so.2")
+_BY_NAME = (
+    "libseccomp.so.2",
+    "libnss_files.so.2",
+    "libnss_dns.so.2",
+    "libgcc_s.so.1",
+    "libstdc++.so.6",
+    "libresolv.so.2",
+)
 _DISK_MB = 512
 _INSTALL_S = 600
 
@@ -146,7 +153,21 @@ def _with_dependencies(modules: Path, names: tuple[str, ...]) -> list[Path]:
 
 
 def _root_tree(tree: Path, modules: Path) -> Path:
-    for name in ("proc", "sys", "dev", "tmp", "run", "data", "etc", "bin", "usr/bin", "sbin", "var/tmp", "root", "modules"):
+    for name in (
+        "proc",
+        "sys",
+        "dev",
+        "tmp",
+        "run",
+        "data",
+        "etc",
+        "bin",
+        "usr/bin",
+        "sbin",
+        "var/tmp",
+        "root",
+        "modules",
+    ):
         (tree / name).mkdir(parents=True)
     for name in ("tmp", "var/tmp"):
         (tree / name).chmod(0o1777)
@@ -158,14 +179,26 @@ def _root_tree(tree: Path, modules: Path) -> Path:
     _copy_programs(tree)
     _copy_source(tree / "src")
     # the machine is slow: it should not spend its time on compiling
-    compiling = ("-m", "compileall", "-q", "-s", str(tree), "-p", "/", "--invalidation-mode", "unchecked-hash")
+    compiling = (
+        "-m",
+        "compileall",
+        "-q",
+        "-s",
+        str(tree),
+        "-p",
+        "/",
+        "--invalidation-mode",
+        "unchecked-hash",
+    )
     _run(sys.executable, *compiling, str(tree / "site"), str(tree / "src"))
     order = []
     for path in _with_dependencies(modules, _MODULES):
         shutil.copy(path, tree / "modules")
         order.append(path.name)
     (tree / "modules/order").write_text("\n".join(order) + "\n")
-    (tree / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\nguest:x:41234:41234:guest:/tmp:/bin/sh\n")
+    (tree / "etc/passwd").write_text(
+        "root:x:0:0:root:/root:/bin/sh\nguest:x:41234:41234:guest:/tmp:/bin/sh\n"
+    )
     (tree / "etc/group").write_text("root:x:0:\nguest:x:41234:\n")
     (tree / "etc/hosts").write_text("127.0.0.1 localhost vm\n")
     (tree / "etc/nsswitch.conf").write_text("passwd: files\ngroup: files\nhosts: files\n")
@@ -181,7 +214,17 @@ def _copy_python(tree: Path) -> None:
     _copy_file(tree, interpreter)
     (tree / "usr/bin/python").symlink_to(interpreter)
     library = Path(sysconfig.get_paths()["stdlib"])
-    skip = shutil.ignore_patterns("test", "tests", "idlelib", "lib2to3", "tkinter", "ensurepip", "site-packages", "dist-packages", "config-*")
+    skip = shutil.ignore_patterns(
+        "test",
+        "tests",
+        "idlelib",
+        "lib2to3",
+        "tkinter",
+        "ensurepip",
+        "site-packages",
+        "dist-packages",
+        "config-*",
+    )
     target = tree / library.relative_to("/")
     shutil.copytree(library, target, ignore=skip, dirs_exist_ok=True)
     for folder in target.relative_to(tree).parents:
@@ -238,7 +281,12 @@ def _pack_initramfs(tree: Path, target: Path) -> None:
     names = "\n".join(str(path.relative_to(tree)) for path in sorted(tree.rglob("*")))
     with target.open("wb") as file:
         subprocess.run(
-            ["cpio", "-o", "-H", "newc", "--quiet"], cwd=tree, input=names.encode(), stdout=file, check=True, timeout=60
+            ["cpio", "-o", "-H", "newc", "--quiet"],
+            cwd=tree,
+            input=names.encode(),
+            stdout=file,
+            check=True,
+            timeout=60,
         )
 
 

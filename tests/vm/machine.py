@@ -57,7 +57,14 @@ class Machine:
         self.pull_the_plug()
 
     def _command_line(self) -> str:
-        words = ["console=ttyS0", "quiet", "panic=-1", "rdinit=/init", "mitigations=off", f"upwhisk.run={self.script}"]
+        words = [
+            "console=ttyS0",
+            "quiet",
+            "panic=-1",
+            "rdinit=/init",
+            "mitigations=off",
+            f"upwhisk.run={self.script}",
+        ]
         return " ".join([*words, f"upwhisk.arguments={','.join(self.arguments)}"])
 
     def _listen(self, process: subprocess.Popen[bytes]) -> None:

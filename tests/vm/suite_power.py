@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import random
+import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -41,8 +42,9 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 def found(machine: Machine, within_s: float) -> Known:
     """What the store in the machine has: (kind, round) -> numbers."""
     known: Known = defaultdict(list)
+    deadline = time.monotonic() + within_s
     while True:
-        words = machine.line(within_s).split()
+        words = machine.line(deadline - time.monotonic()).split()
         if words[:1] == ["HAVE"]:
             for pair in words[3].split(","):
                 first, last = map(int, pair.split("-"))
@@ -50,7 +52,6 @@ def found(machine: Machine, within_s: float) -> Known:
         elif words[:1] == ["CHECKED"]:
             assert words == ["CHECKED", "ok"], machine.text()
             return known
-        within_s = max(LINE_S, within_s if not known else 0.0)
 
 
 def acknowledged(lines: list[str]) -> Counter[tuple[str, int, int]]:

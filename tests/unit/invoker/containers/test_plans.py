@@ -152,7 +152,7 @@ def test_what_is_no_program_needs_nothing(tmp_path: Path) -> None:
 def test_a_root_is_the_runtime_and_little_else() -> None:
     plan = roots.plan_root(probe(), ("9.9.9.9",))
     assert str(INTERPRETER) in plan.binds
-    assert str(PROBE.parent) in plan.binds
+    assert plan.binds[str(roots.PROXIES)] == str(PROBE.parent)
     assert plan.files["/etc/resolv.conf"] == "nameserver 9.9.9.9\n"
     assert not [
         path
