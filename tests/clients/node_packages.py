@@ -9,14 +9,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from clients.cache_folder import cache_folder
 
 INSTALL_S = 120
-
-
-def cache() -> Path:
-    """Where tests keep what they download."""
-    default = "/var/cache/upwhisk-test" if os.geteuid() == 0 else str(Path.home() / ".cache/upwhisk-test")
-    return Path(os.environ.get("UPWHISK_TEST_CACHE") or default)
 
 
 def npm() -> str:
@@ -33,7 +28,7 @@ def installed(project: Path) -> Path:
     """`node_modules` of what `project/package-lock.json` pins; unpacked only if that file is new."""
     program = npm()
     lock = (project / "package-lock.json").read_bytes()
-    folder = cache() / f"npm-{hashlib.sha256(lock).hexdigest()[:16]}"
+    folder = cache_folder() / f"npm-{hashlib.sha256(lock).hexdigest()[:16]}"
     if (folder / "node_modules").is_dir():
         return folder / "node_modules"
     making = folder.with_name(f"{folder.name}.{os.getpid()}")

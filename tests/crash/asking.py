@@ -15,6 +15,7 @@ from fakes.running import Running
 SETTLE_S = 90.0
 _AT_ONCE = 8
 _PAGE = 200
+_LISTINGS = 4
 
 
 class Records:
@@ -28,10 +29,11 @@ class Records:
     async def read(self, ids: Iterable[str], since_ms: int) -> tuple[dict[str, Record], Counter[str]]:
         async with aiohttp.ClientSession(auth=self._auth) as session:
             got = await self._of(session, set(ids))
-            listed = await self._listed(session, since_ms)
-            if any(listed[id_] != 1 for id_ in got):  # pages move while records of unanswered calls arrive
-                await asyncio.sleep(1.0)
+            for _ in range(_LISTINGS):  # pages move while records of unanswered calls arrive
                 listed = await self._listed(session, since_ms)
+                if all(listed[id_] == 1 for id_ in got) and max(listed.values(), default=1) == 1:
+                    break
+                await asyncio.sleep(1.0)
         return got, listed
 
     async def _of(self, session: aiohttp.ClientSession, missing: set[str]) -> dict[str, Record]:

@@ -31,6 +31,6 @@ def test_accepted_means_durable_and_one_record_each() -> None:
     assert figures["kills"]["platform"] >= 5
     assert figures["kills"]["in recovery"] >= 1
     assert figures["unseen"] == 0, "every successful run was counted"
-    assert figures["effects sent again"] <= 2, "guests that come and go cost the others their network"
+    assert figures["effects sent again"] <= figures["effects"] / 50, "guests that come and go cost the others their network"
     assert figures["effects"] > figures["ids"] / 2
     assert figures["ends"]["started, not run again"] > 0, "no kill met running work"

@@ -30,6 +30,7 @@ class Machine:
     data: Path | None = None
     said: list[str] = field(default_factory=list)
     _process: subprocess.Popen[bytes] | None = None
+    _listener: threading.Thread | None = None
     _lines: queue.Queue[str | None] = field(default_factory=queue.Queue)
 
     def __enter__(self) -> Machine:
@@ -50,11 +51,17 @@ class Machine:
             stderr=subprocess.STDOUT,
             env={**os.environ, "TMPDIR": str(self.image.disk.parent)},
         )
-        threading.Thread(target=self._listen, args=(self._process,), daemon=True).start()
+        self._listener = threading.Thread(target=self._listen, args=(self._process,), daemon=True)
+        self._listener.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.pull_the_plug()
+        assert self._process is not None
+        assert self._process.stdout is not None
+        assert self._listener is not None
+        self._listener.join(10)
+        self._process.stdout.close()
 
     def _command_line(self) -> str:
         words = [

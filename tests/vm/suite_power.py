@@ -113,14 +113,17 @@ def test_the_weaker_promise(image: Image, disk: Path) -> None:
         assert lost(acks, found(machine, LINE_S)) == []
         assert machine.until("EXIT", LINE_S) == "0"
         machine.wait_off(LINE_S)
-    with Machine(image, "power.py", ("process", "1", "0"), disk) as machine:
-        assert lost(acks, found(machine, BOOT_S)) == []
-        second = cut(machine, MOST)
-    with Machine(image, "power.py", ("process", "2", "0"), disk) as machine:
-        known = found(machine, BOOT_S)
-    kept_once(known)
-    assert lost(acks, known) == [], "what had been on the disk for long"
-    gone = lost(second, known)
-    print(f"\nprocess: {len(second)} acknowledged before the cut, {len(gone)} of them gone after it")
-    # If the cut took nothing here, it would prove nothing above either.
-    assert gone
+    on_disk, gone = acks, Counter[str]()
+    for round_ in range(1, ROUNDS + 2):
+        with Machine(image, "power.py", ("process", str(round_), "0"), disk) as machine:
+            known = found(machine, BOOT_S)
+            kept_once(known)
+            missing = lost(on_disk, known)
+            gone.update("old" if ack[1] < round_ - 1 else "new" for ack in missing)
+            on_disk = Counter({ack: 1 for ack in on_disk if ack not in set(missing)})
+            if round_ <= ROUNDS:
+                on_disk += cut(machine, random.randint(MOST // 2, MOST))
+    print(f"\nprocess: {ROUNDS} power cuts; gone with the cut that followed, and later: {dict(gone)}")
+    assert lost(acks, known) == [], "these were on the disk before the first cut"
+    # If the cuts took nothing here, they would prove nothing above either.
+    assert gone["new"]

@@ -111,16 +111,20 @@ class Catalog:
     async def put(self, entity: E) -> E:
         """Create (`revision` None) or replace; returns it with its new revision.
 
-        `Conflict` when somebody else wrote in between.
+        `Conflict` when somebody else wrote in between. It stays in the cache: what is deployed is called soon.
         """
         document = _document(entity)
+        writes = self._writes
         try:
             revision = await self._entities.put(document)
         except RevisionConflict:
             raise Conflict(CONCURRENT) from None
         finally:
             self._drop(document.id)
-        return msgspec.structs.replace(entity, revision=revision)
+        stored = msgspec.structs.replace(entity, revision=revision)
+        if self._writes == writes + 1:  # ours; after another's, nobody here knows which of the two came last
+            self._keep(document.id, stored)
+        return stored
 
     async def delete(self, entity: Entity) -> None:
         assert entity.revision is not None, "only what was read can be deleted"

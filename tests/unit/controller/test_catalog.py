@@ -19,7 +19,7 @@ from upwhisk.controller.catalog import CONCURRENT, CORRUPTED, WRONG_COLLECTION, 
 
 
 class CountingEntities(MemoryEntities):
-    """`gate`, if closed, holds reads after they have read."""
+    """`gate`, if closed, holds reads after they have read and writes after they have written."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -32,6 +32,11 @@ class CountingEntities(MemoryEntities):
         document = await super().get(id, attachment=attachment)
         await self.gate.wait()
         return document
+
+    async def put(self, document: Document) -> str:
+        revision = await super().put(document)
+        await self.gate.wait()
+        return revision
 
 
 def action(name: str = "a", code: str = "x", package: str | None = None) -> Action:
@@ -72,18 +77,45 @@ async def test_writes_are_seen_at_once() -> None:
 
 async def test_a_read_that_a_write_overtook_is_not_kept() -> None:
     store = CountingEntities()
+    stored = await Catalog(store).put(action())
     catalog = Catalog(store)
-    stored = await catalog.put(action())
     store.gate.clear()
     reading = asyncio.create_task(catalog.resolve(stored.name))
     while store.reads == 0:
         await asyncio.sleep(0)
-    await catalog.put(msgspec.structs.replace(stored, version="0.0.2"))
+    writing = asyncio.create_task(catalog.put(msgspec.structs.replace(stored, version="0.0.2")))
+    await asyncio.sleep(0)
     store.gate.set()
     await reading
+    await writing
     fresh = await catalog.resolve(stored.name)
     assert fresh is not None
     assert fresh.action.version == "0.0.2"
+
+
+async def test_what_was_written_needs_no_read_and_is_what_a_read_gives() -> None:
+    store = CountingEntities()
+    catalog = Catalog(store)
+    for entity in (action(), Package(name=EntityName("ns", None, "p")), Trigger(name=EntityName("ns", None, "t"))):
+        await catalog.put(entity)
+        kept = await catalog.peek(entity.name)
+        assert store.reads == 0
+        assert kept == await Catalog(store).peek(entity.name)
+        store.reads = 0
+
+
+async def test_a_write_that_another_overtook_is_not_kept() -> None:
+    """Which of the two the store has done last, this catalog cannot know."""
+    store = CountingEntities()
+    catalog = Catalog(store)
+    store.gate.clear()
+    writing = asyncio.gather(catalog.put(action("a")), catalog.put(action("b")))
+    await asyncio.sleep(0)
+    store.gate.set()
+    one, other = await writing
+    await catalog.peek(one.name)
+    await catalog.peek(other.name)
+    assert store.reads == 1
 
 
 async def test_stale_writes_are_refused() -> None:

@@ -175,7 +175,11 @@ class Zygote:
         folder = (order.entrance.folder,) if order.entrance.folder >= 0 else ()
         flags = b"f" + (b"" if network else b"n") + (b"c" if folder else b"")
         descriptors = (report, order.output, order.error, *network, *order.entrance.tasks, *folder)
-        socket.send_fds(self._control, [flags], descriptors)
+        try:
+            socket.send_fds(self._control, [flags], descriptors)
+        except (BrokenPipeError, ConnectionResetError):
+            self._heard()  # it is dead, and that has not been read yet: the next create starts another
+            raise
 
     def _heard(self) -> None:
         """It never speaks again after it is ready: this is its end."""

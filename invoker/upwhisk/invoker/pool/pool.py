@@ -34,6 +34,9 @@ _TICK_S = 0.25
 _BUSY_TICK_S = 0.01
 """While requests wait, guesses about who will be free soon are checked this often."""
 
+_TRIES = 3
+_AT_ONCE_S = 1.0
+
 
 class PoolClosed(ContainerError):
     """The node stops: the activation has not started and stays accepted."""
@@ -206,7 +209,7 @@ class Pool(Resource):
     async def _create(self, number: int, spec: ContainerSpec) -> None:
         began = self._clock.monotonic()
         try:
-            container = await self._factory.create(spec)
+            container = await self._made(spec)
         except ContainerError as error:
             log.warning("container not made", action="pool.create_failed", kind=spec.kind, reason=str(error))
             self._carry_out(self.state.start_failed(number, str(error), self._clock.monotonic()))
@@ -216,6 +219,18 @@ class Pool(Resource):
         commands = self.state.started(number, now)
         container.on_exit(lambda: self._died(number))
         self._carry_out(commands)
+
+    async def _made(self, spec: ContainerSpec) -> Container:
+        """What fails at once is tried again: the zygote, or the guest itself, may have been killed just then."""
+        for tries_left in reversed(range(_TRIES)):
+            began = self._clock.monotonic()
+            try:
+                return await self._factory.create(spec)
+            except ContainerCreateFailed as error:
+                if not tries_left or self._clock.monotonic() - began > _AT_ONCE_S:
+                    raise
+                log.warning("container tried again", action="pool.create_again", reason=str(error))
+        raise AssertionError("the last try returns or raises")
 
     def _died(self, number: int) -> None:
         if not self._closing:
