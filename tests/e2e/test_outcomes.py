@@ -181,6 +181,36 @@ async def main(a):
         assert [line[31:] for line in logs] == [f"stdout: begin {n}", f"stdout: end {n}"]
 
 
+def test_several_at_once_in_one_node_container(standalone: Running) -> None:
+    code = """
+let running = 0, most = 0;
+async function main(a) {
+    running++; most = Math.max(most, running);
+    console.log('begin', a.n);
+    for (let i = 0; i < 200 && most < 5; i++) await new Promise(done => setTimeout(done, 20));
+    console.log('end', a.n);
+    running--;
+    return {pid: process.pid, most, n: a.n};
+}
+"""
+    standalone.deploy("njs_together", code, "nodejs:20", limits={"concurrency": 5})
+    assert standalone.invoke("njs_together", {"n": 99}, "blocking=true&timeout=20000")[0] == 200
+    answers: list[Any] = []
+    threads = [
+        threading.Thread(target=lambda n=n: answers.append(standalone.invoke("njs_together", {"n": n})))
+        for n in range(5)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [answer["response"]["result"]["most"] for _, answer in answers] == [5] * 5
+    for _, answer in answers:
+        n = answer["response"]["result"]["n"]
+        logs = standalone.record(answer["activationId"])["logs"]
+        assert [line[31:] for line in logs] == [f"stdout: begin {n}", f"stdout: end {n}"]
+
+
 def test_live_state_and_why(standalone: Running) -> None:
     standalone.deploy("live", "import time\ndef main(a):\n    time.sleep(a.get('s', 0))\n    return {}")
     standalone.invoke("live")

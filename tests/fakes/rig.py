@@ -17,7 +17,7 @@ from upwhisk.common.messages import ActivationMessage, Completion
 from upwhisk.common.model.action import Action, Exec
 from upwhisk.common.model.activation import Activation, Response, Status, failed, succeeded
 from upwhisk.common.model.identity import Identity
-from upwhisk.common.model.limits import ActionLimits
+from upwhisk.common.model.limits import ActionLimits, SystemLimits
 from upwhisk.common.names import EntityName
 from upwhisk.common.settings import QueueSettings, RetentionSettings
 from upwhisk.common.spi.bus import Delivery, controller_topic, node_topic
@@ -133,7 +133,7 @@ async def rig(
             catalog,
             balancer,
             sequences,
-            InvocationService(InvocationPorts(kept, balancer, sequences, clock)),
+            InvocationService(InvocationPorts(kept, balancer, sequences, clock, SystemLimits())),
             FireService(FirePorts(kept, catalog, balancer, sequences, clock)),
             Recovery(RecoveryPorts(kept, balancer, sequences, clock, settings.max_age_s)),
         )

@@ -26,10 +26,6 @@ _PACKAGES = (
     *("pytest", "pytest-asyncio", "pytest-timeout", "pluggy", "iniconfig", "packaging", "pygments"),
     *("msgspec", "pyseccomp", "typing_extensions", "structlog", "cffi", "pycparser", "cryptography"),
 )
-_PACKAGES = (
-    *("pytest", "pytest-asyncio", "pytest-timeout", "pluggy", "iniconfig", "packaging", "pygments"),
-    *("msgspec", "pyseccomp", "typing_extensions", "structlog", "cffi", "pycparser", "cryptography"),
-)
 _ROOMS = ("common", "backends", "controller", "loadbalancer", "invoker", "runtimes", "triggers", "cli")
 _BY_NAME = (
     "libseccomp.so.2",
@@ -39,32 +35,18 @@ _BY_NAME = (
     "libstdc++.so.6",
     "libresolv.so.2",
 )
-_BY_NAME = (
-    "libseccomp.so.2",
-    "libnss_files.so.2",
-    "libnss_dns.so.2",
-    "libgcc_s.so.1",
-    "libstdc++.so.6",
-    "libresolv.so.2",
-)
+_FOLDERS = "proc sys dev tmp run data etc bin usr/bin sbin var/tmp root modules"
+_ETC = {
+    "passwd": "root:x:0:0:root:/root:/bin/sh\nguest:x:41234:41234:guest:/tmp:/bin/sh\n",
+    "group": "root:x:0:\nguest:x:41234:\n",
+    "hosts": "127.0.0.1 localhost vm\n",
+    "nsswitch.conf": "passwd: files\ngroup: files\nhosts: files\n",
+}
 
 
 def root_tree(tree: Path, modules: Path) -> Path:
-    for name in (
-        "proc",
-        "sys",
-        "dev",
-        "tmp",
-        "run",
-        "data",
-        "etc",
-        "bin",
-        "usr/bin",
-        "sbin",
-        "var/tmp",
-        "root",
-        "modules",
-    ):
+    """Make it in `tree`, which is not there yet."""
+    for name in _FOLDERS.split():
         (tree / name).mkdir(parents=True)
     for name in ("tmp", "var/tmp"):
         (tree / name).chmod(0o1777)
@@ -76,33 +58,24 @@ def root_tree(tree: Path, modules: Path) -> Path:
     _copy_programs(tree)
     _copy_source(tree / "src")
     # the machine is slow: it should not spend its time on compiling
-    compiling = (
-        "-m",
-        "compileall",
-        "-q",
-        "-s",
-        str(tree),
-        "-p",
-        "/",
-        "--invalidation-mode",
-        "unchecked-hash",
-    )
+    compiling = f"-m compileall -q --invalidation-mode unchecked-hash -s {tree} -p /".split()
     run(sys.executable, *compiling, str(tree / "site"), str(tree / "src"))
-    order = []
-    for path in with_dependencies(modules, _MODULES):
-        shutil.copy(path, tree / "modules")
-        order.append(path.name)
-    (tree / "modules/order").write_text("\n".join(order) + "\n")
-    (tree / "etc/passwd").write_text(
-        "root:x:0:0:root:/root:/bin/sh\nguest:x:41234:41234:guest:/tmp:/bin/sh\n"
-    )
-    (tree / "etc/group").write_text("root:x:0:\nguest:x:41234:\n")
-    (tree / "etc/hosts").write_text("127.0.0.1 localhost vm\n")
-    (tree / "etc/nsswitch.conf").write_text("passwd: files\ngroup: files\nhosts: files\n")
+    _copy_modules(tree / "modules", modules)
+    for name, text in _ETC.items():
+        (tree / "etc" / name).write_text(text)
     shutil.copy(Path(__file__).parent / "guest/init", tree / "init")
     (tree / "init").chmod(0o755)
     run("/sbin/ldconfig", "-r", str(tree))
     return tree
+
+
+def _copy_modules(target: Path, modules: Path) -> None:
+    """Into one folder, with a file that says in which order they are loaded."""
+    order = []
+    for path in with_dependencies(modules, _MODULES):
+        shutil.copy(path, target)
+        order.append(f"{path.name}\n")
+    (target / "order").write_text("".join(order))
 
 
 def _copy_python(tree: Path) -> None:

@@ -94,8 +94,39 @@ class Returned(msgspec.Struct, frozen=True, kw_only=True, tag="returned"):
 
 Message = ActivationMessage | Completion | Returned
 
-_decoder = msgspec.msgpack.Decoder(Message)
-encode_message = msgspec.msgpack.Encoder().encode
+_JSON = 1
+"""MessagePack extension: a value as JSON text, for integers beyond 64 bits, which MessagePack cannot hold."""
+
+
+def _extension(code: int, data: memoryview) -> Any:
+    if code != _JSON:
+        raise ValueError(f"unknown extension {code}")
+    return msgspec.json.decode(data)
+
+
+_decoder = msgspec.msgpack.Decoder(Message, ext_hook=_extension)
+_encode = msgspec.msgpack.Encoder().encode
+
+
+def encode_message(message: Message) -> bytes:
+    try:
+        return _encode(message)
+    except OverflowError:
+        return _encode(_with_json(message))
+
+
+def _with_json(message: Message) -> Message:
+    """The same message with its free values as JSON."""
+    match message:
+        case ActivationMessage():
+            arguments = msgspec.msgpack.Ext(_JSON, msgspec.json.encode(message.arguments))
+            return msgspec.structs.replace(message, arguments=arguments)
+        case Completion():
+            result = msgspec.msgpack.Ext(_JSON, msgspec.json.encode(message.record.response.result))
+            response = msgspec.structs.replace(message.record.response, result=result)
+            return msgspec.structs.replace(message, record=msgspec.structs.replace(message.record, response=response))
+        case Returned():
+            return message
 
 
 def decode_message(data: bytes) -> Message:

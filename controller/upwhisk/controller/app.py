@@ -96,7 +96,9 @@ class Controller(Resource):
             entities=store.entities,
             activations=store.activations,
             logs=parts.logs,
-            invocations=InvocationService(InvocationPorts(store, balancer, sequences, clock)),
+            invocations=InvocationService(
+                InvocationPorts(store, balancer, sequences, clock, self._settings.limits)
+            ),
             fires=FireService(FirePorts(store, catalog, balancer, sequences, clock)),
             live=LiveView(balancer, sequences, store.journal, clock, parts.phase_of),
             kinds=parts.kinds,

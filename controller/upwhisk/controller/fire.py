@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+import structlog
 
 from upwhisk.common.clock import Clock
 from upwhisk.common.errors import HttpError, InternalError, NotFound, Unavailable
@@ -23,6 +24,7 @@ from upwhisk.controller.entitlement import refused_entity
 from upwhisk.controller.sequence import Sequences
 from upwhisk.loadbalancer.balancer import Balancer
 
+log = structlog.get_logger(__name__)
 _text = msgspec.json.Encoder().encode
 
 
@@ -58,7 +60,8 @@ class FireService:
             return None
         reason = self._ports.store.accepts_work()
         if reason is not None:
-            raise Unavailable(f"{Unavailable.default} {reason}.")
+            log.info("refused", action="fire.refused", namespace=identity.namespace, reason=reason)
+            raise Unavailable()
         arguments = {**to_mapping(trigger.parameters), "__ow_headers": dict(headers), **payload}
         started: list[_Started] = []
         logs: list[str] = []

@@ -5,16 +5,26 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
+import structlog
+
 from upwhisk.common.clock import Clock
-from upwhisk.common.errors import NotYetAvailable, Unavailable
+from upwhisk.common.errors import BadRequest, NotYetAvailable, Unavailable
 from upwhisk.common.ids import new_activation_id
 from upwhisk.common.messages import ActivationMessage
-from upwhisk.common.model.activation import Activation
+from upwhisk.common.model.activation import Activation, Status, failed
+from upwhisk.common.model.identity import NamespaceLimits
+from upwhisk.common.model.limits import SystemLimits
 from upwhisk.common.spi.store import ArtifactStore
+from upwhisk.common.unfinished import fallback
 from upwhisk.controller.accept import check_final, message_of
 from upwhisk.controller.api.ports import Call, Invoked
+from upwhisk.controller.entities.action_limits import check_limits
 from upwhisk.controller.sequence import Sequences
 from upwhisk.loadbalancer.balancer import Balancer, Stopping
+
+log = structlog.get_logger(__name__)
+
+_UNLIMITED = NamespaceLimits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +33,7 @@ class InvocationPorts:
     balancer: Balancer
     sequences: Sequences
     clock: Clock
+    limits: SystemLimits
 
 
 class InvocationService:
@@ -52,6 +63,9 @@ class InvocationService:
         if action.is_sequence:
             done = await self._ports.sequences.begin(message, call.identity)
             return await self._wait_for_sequence(message, done, call)
+        problem = self._limits_problem(call)
+        if problem is not None:
+            return await self._refuse(message, problem, blocking=call.blocking)
         # 3. Without a waiting caller it is durable before it is published.
         if not call.blocking:
             message.journalled = True
@@ -61,10 +75,28 @@ class InvocationService:
         message.blocking = True
         return await self._wait(message, self._ports.balancer.publish(message), call.wait_ms)
 
+    def _limits_problem(self, call: Call) -> str | None:
+        """Limits that were allowed when the action was stored may not be any more."""
+        if call.identity.limits == _UNLIMITED:
+            return None
+        try:
+            check_limits(call.action.action.limits, call.identity.limits, self._ports.limits)
+        except BadRequest as refused:
+            return refused.text
+        return None
+
+    async def _refuse(self, message: ActivationMessage, problem: str, *, blocking: bool) -> Invoked:
+        response = failed(Status.APPLICATION_ERROR, problem)
+        record = fallback(message, response, now_ms=self._ports.clock.now_ms(), kind=message.demand.kind)
+        if message.stored:
+            await self._ports.store.journal.settle(record)
+        return Invoked(message.activation_id, record if blocking else None)
+
     def _check_room(self, namespace: str) -> None:
         reason = self._ports.store.accepts_work() or self._ports.balancer.refusal(namespace)
         if reason is not None:
-            raise Unavailable(f"{Unavailable.default} {reason}.")
+            log.info("refused", action="invocation.refused", namespace=namespace, reason=reason)
+            raise Unavailable()
 
     async def _wait(
         self, message: ActivationMessage, done: asyncio.Future[Activation], wait_ms: int

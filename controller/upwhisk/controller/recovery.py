@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 
-import msgspec
 import structlog
 
 from upwhisk.common.clock import Clock
@@ -19,7 +18,7 @@ from upwhisk.common.model.identity import Identity, NamespaceLimits
 from upwhisk.common.spi.store import ArtifactStore, JournalEntry
 from upwhisk.common.unfinished import lost
 from upwhisk.controller.sequence import Sequences
-from upwhisk.controller.sequence_record import Progress
+from upwhisk.controller.sequence_record import Progress, decode_progress
 from upwhisk.loadbalancer.balancer import Balancer, Pending
 
 log = structlog.get_logger(__name__)
@@ -109,7 +108,7 @@ class Recovery:
         for entry in reversed(entries):
             progress = Progress()
             if entry.progress is not None:
-                progress = msgspec.msgpack.decode(entry.progress, type=Progress)
+                progress = decode_progress(entry.progress)
             message = entry.message
             identity = Identity(message.subject, message.namespace, message.namespace_uuid, _limits(message))
             done = self._ports.sequences.go_on(message, identity, progress, under_way)

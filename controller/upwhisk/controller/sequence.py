@@ -10,11 +10,10 @@ import asyncio
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
 import structlog
 
 from upwhisk.common.clock import Clock
-from upwhisk.common.errors import HttpError, Unavailable
+from upwhisk.common.errors import HttpError, Unavailable, UpwhiskError
 from upwhisk.common.ids import ActivationId, new_activation_id
 from upwhisk.common.messages import ActivationMessage
 from upwhisk.common.model.activation import Activation, Response, Status, decode_record, failed
@@ -24,7 +23,7 @@ from upwhisk.common.spi.store import ArtifactStore
 from upwhisk.common.tasks import TaskOwner
 from upwhisk.controller.accept import message_of
 from upwhisk.controller.catalog import Catalog, ResolvedAction
-from upwhisk.controller.sequence_record import Progress, record_of
+from upwhisk.controller.sequence_record import Progress, encode_progress, record_of
 from upwhisk.loadbalancer.balancer import Balancer
 
 log = structlog.get_logger(__name__)
@@ -132,6 +131,9 @@ class _Run:
             response = await self._components()
         except _Ended as ended:
             response = ended.response
+        except UpwhiskError as error:
+            log.error("sequence failed", action="sequence.failed", id=self.message.activation_id, reason=str(error))
+            response = failed(Status.WHISK_ERROR, FAILED)
         return record_of(
             self.message, self._progress, response, start_ms=started_ms, now_ms=self._ports.clock.now_ms()
         )
@@ -200,7 +202,7 @@ class _Run:
     ) -> asyncio.Future[Activation]:
         """Note the progress and accept the component in one commit, then let it go."""
         journal = self._ports.store.journal
-        noting = journal.note(self.message.activation_id, msgspec.msgpack.encode(self._progress))
+        noting = journal.note(self.message.activation_id, encode_progress(self._progress))
         await journal.accept([message])
         await noting
         if component.is_sequence:

@@ -26,6 +26,11 @@ class Progress(msgspec.Struct, omit_defaults=True):
     memory: int = 0
 
 
+encode_progress = msgspec.json.Encoder().encode
+"""As JSON: a payload may hold any number that JSON can, MessagePack's end at 64 bits."""
+decode_progress = msgspec.json.Decoder(Progress).decode
+
+
 def record_of(
     message: ActivationMessage, progress: Progress, response: Response, *, start_ms: int, now_ms: int
 ) -> Activation:

@@ -22,6 +22,8 @@ def init_body(message: ActivationMessage, action: Action, *, deadline_ms: int, a
         "__OW_TRANSACTION_ID": message.transaction_id,
         "__OW_DEADLINE": str(deadline_ms),
     }
+    if action.limits.concurrency > 1:
+        environment["__OW_ALLOW_CONCURRENT"] = "true"
     if api_key is not None:
         environment["__OW_API_KEY"] = api_key
     environment.update(message.init_arguments)

@@ -201,7 +201,8 @@ class Balancer(Resource):
             message = pending.message
             if pending.wait_until is not None and now >= pending.wait_until and not message.journalled:
                 self._forget(pending)
-                self._fail(pending, Unavailable("No node was free in time."))
+                log.info("no permit in time", action="balancer.waited", id=message.activation_id)
+                self._fail(pending, Unavailable())
             elif now_ms - message.accepted_ms > self._settings.max_age_s * 1000:
                 self._forget(pending)
                 self._expired(pending)
@@ -214,6 +215,7 @@ class Balancer(Resource):
         self._pending.pop(pending.message.activation_id, None)
         if not pending.done.done():
             pending.done.set_exception(error)
+            pending.done.exception()  # not every caller waits
 
     # -- what others ask ------------------------------------------------------------------------------------------
 
@@ -225,6 +227,7 @@ class Balancer(Resource):
         for pending in [p for p in self._pending.values() if p.permit is None]:
             if not pending.done.done():
                 pending.done.set_exception(Stopping())
+                pending.done.exception()  # not every caller waits
 
     def withdraw(self, id: ActivationId) -> bool:
         """Forget work that has no permit yet; False if it is under way or unknown."""

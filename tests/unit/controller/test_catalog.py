@@ -19,7 +19,7 @@ from upwhisk.controller.catalog import CONCURRENT, CORRUPTED, WRONG_COLLECTION, 
 
 
 class CountingEntities(MemoryEntities):
-    """`gate`, if closed, holds reads after they have read and writes after they have written."""
+    """`gate`, if closed, holds reads after they have read."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -32,6 +32,10 @@ class CountingEntities(MemoryEntities):
         document = await super().get(id, attachment=attachment)
         await self.gate.wait()
         return document
+
+
+class HeldWrites(CountingEntities):
+    """`gate` holds writes too, after they have written."""
 
     async def put(self, document: Document) -> str:
         revision = await super().put(document)
@@ -83,11 +87,9 @@ async def test_a_read_that_a_write_overtook_is_not_kept() -> None:
     reading = asyncio.create_task(catalog.resolve(stored.name))
     while store.reads == 0:
         await asyncio.sleep(0)
-    writing = asyncio.create_task(catalog.put(msgspec.structs.replace(stored, version="0.0.2")))
-    await asyncio.sleep(0)
+    await catalog.put(msgspec.structs.replace(stored, version="0.0.2"))
     store.gate.set()
     await reading
-    await writing
     fresh = await catalog.resolve(stored.name)
     assert fresh is not None
     assert fresh.action.version == "0.0.2"
@@ -106,7 +108,7 @@ async def test_what_was_written_needs_no_read_and_is_what_a_read_gives() -> None
 
 async def test_a_write_that_another_overtook_is_not_kept() -> None:
     """Which of the two the store has done last, this catalog cannot know."""
-    store = CountingEntities()
+    store = HeldWrites()
     catalog = Catalog(store)
     store.gate.clear()
     writing = asyncio.gather(catalog.put(action("a")), catalog.put(action("b")))

@@ -55,8 +55,9 @@ class ApiProtocol(web.RequestHandler):
             if self._head_deadline is not None:
                 self._head_deadline.cancel()
                 self._head_deadline = None
-        elif self._head_deadline is None and self._waiter is not None:
-            # Bytes, but no whole head, while nothing is being handled: a request has begun.
+        elif self._head_deadline is None and self._current_request is None:
+            # Bytes, but no whole head, while nothing is being handled: a request has begun. (`_waiter` would not do:
+            # uvloop may deliver the first bytes before the task of the connection has run.)
             self._expect_head()
 
     def connection_lost(self, exc: BaseException | None) -> None:
