@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from upwhisk.common.spi.store import ArtifactStore
 
 SOCKET: Final = "admin.sock"
+DATABASE: Final = "upwhisk.db"
 DEFAULT_DATA: Final = ".local/share/upwhisk"
 _CONNECT_S: Final = 5.0
 _ANSWER_S: Final = 60.0
@@ -27,6 +28,12 @@ OnFiles = Callable[["ArtifactStore"], Awaitable[Result]]
 
 
 def default_data() -> Path:
+    """The folder that holds the `.wskprops` in use, if it is a platform's; else the one `standalone` uses."""
+    named = os.environ.get("WSK_CONFIG_FILE")
+    if named:
+        folder = Path(named).absolute().parent
+        if any((folder / file).exists() for file in (SOCKET, DATABASE)):
+            return folder
     return Path.home() / DEFAULT_DATA
 
 
@@ -123,7 +130,9 @@ def operate(data: Path, config: Path | None, command: str, arguments: dict[str, 
         answer = await operations(store.subjects)[command](arguments)
         return answer.text, answer.code
 
-    return on_files(data, config, work, create=command in ("user create", "limits set"))
+    # A folder that nobody named is not made: most likely it is the wrong one.
+    named = data != Path.home() / DEFAULT_DATA
+    return on_files(data, config, work, create=named and command in ("user create", "limits set"))
 
 
 def backup(data: Path, config: Path | None, target: Path) -> Result:

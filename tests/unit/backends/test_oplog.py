@@ -10,7 +10,7 @@ from fakes.disk import file_size_limit
 from hypothesis import given
 from hypothesis import strategies as st
 
-from upwhisk.backends.store.oplog import MAGIC, OperationLog, frame, scan, segment_path, segments
+from upwhisk.backends.store.oplog import MAGIC, LogDamaged, OperationLog, frame, scan, segment_path, segments
 
 
 def written(folder: Path, *payloads: bytes) -> Path:
@@ -49,7 +49,17 @@ def test_a_changed_byte_ends_the_reading_before_it(tmp_path_factory: pytest.Temp
     data[at] ^= flip
     path.write_bytes(bytes(data))
     expected = [] if at < len(MAGIC) else payloads[: sum(end <= at for end in ends)]
-    assert [payload for _, payload in scan(path)] == expected
+    found: list[bytes] = []
+    said = ""
+    try:
+        for _, payload in scan(path):
+            found.append(payload)
+    except LogDamaged as damaged:
+        said = str(damaged)
+    # In the last frame, or in a length, nothing intact can be seen behind the change.
+    unseen = at >= ends[-2] or (at >= len(MAGIC) and (at - len(MAGIC)) % 48 < 4)
+    assert path.name in said or unseen
+    assert found == expected
 
 
 def test_zeros_behind_the_end_are_no_frames(tmp_path: Path) -> None:

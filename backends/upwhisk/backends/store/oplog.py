@@ -121,19 +121,52 @@ def segments(folder: Path) -> list[int]:
     return sorted(int(name) for name in names if name.isdecimal())
 
 
+class LogDamaged(ValueError):
+    """Something in the middle of a log file was changed after it was written. `at`: the offset of the first bad byte
+    range."""
+
+    def __init__(self, path: Path, at: int) -> None:
+        super().__init__(
+            f"the log '{path}' was changed at byte {at}, and what stands behind it is intact; to go on without"
+            f" what stands behind it: truncate -s {at} '{path}'"
+        )
+
+
 def scan(path: Path) -> Iterator[tuple[int, bytes]]:
-    """The intact frames of a file in order: the offset behind each, and its payload."""
+    """The intact frames of a file in order: the offset behind each, and its payload.
+
+    What a crash or a power cut left half-written at the end is left out. `LogDamaged` if an intact frame stands behind
+    one that is not: then something that was acknowledged is gone, and nobody should go on as if it were not.
+    """
     data = path.read_bytes()
-    at = len(MAGIC) if data.startswith(MAGIC) else 0
-    while at and at + _HEADER.size <= len(data):
-        length, checksum = _HEADER.unpack_from(data, at)
-        payload = data[at + _HEADER.size : at + _HEADER.size + length]
-        if length == 0 or len(payload) != length or crc32(payload) != checksum:
-            break
-        at += _HEADER.size + length
+    at = len(MAGIC)
+    if not data.startswith(MAGIC):
+        if _frame_at(data, at) is not None:
+            raise LogDamaged(path, 0)
+        at = 0
+    while at and (payload := _frame_at(data, at)) is not None:
+        at += _HEADER.size + len(payload)
         yield at, payload
     if at != len(data):
+        if at and _frame_at(data, _end_of_frame(data, at)) is not None:
+            raise LogDamaged(path, at)
         log.warning("the end of a log segment is not intact and is left out", action="store.log", file=path.name, at=at)
+
+
+def _frame_at(data: bytes, at: int) -> bytes | None:
+    """The payload of the intact frame that begins at `at`, None if there is none."""
+    if at + _HEADER.size > len(data):
+        return None
+    length, checksum = _HEADER.unpack_from(data, at)
+    payload = data[at + _HEADER.size : at + _HEADER.size + length]
+    return payload if length and len(payload) == length and crc32(payload) == checksum else None
+
+
+def _end_of_frame(data: bytes, at: int) -> int:
+    """Where the frame at `at` ends by its own word."""
+    if at + _HEADER.size > len(data):
+        return len(data)
+    return at + _HEADER.size + int(_HEADER.unpack_from(data, at)[0])
 
 
 def _write_all(handle: int, data: bytes) -> None:

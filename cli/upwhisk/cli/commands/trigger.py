@@ -54,7 +54,7 @@ def create(session: Session, args: tuple[str, ...], feed: str | None, **flags: A
         given = as_object((*flags["params"], *flags["feed_params"]), flags["param_files"])
         call_feed(session, feed, "CREATE", name, given)
     except Failure:
-        _delete(session, name)
+        _delete(session, name, whatever_the_feed_says=True)
         raise
     entities.put_done(session, "trigger", name, data, update=False)
 
@@ -138,9 +138,13 @@ def delete(session: Session, args: tuple[str, ...]) -> None:
     session.output.ok(f"deleted trigger {bold(name.path)}", data)
 
 
-def _delete(session: Session, name: QualifiedName) -> Any:
+def _delete(session: Session, name: QualifiedName, *, whatever_the_feed_says: bool = False) -> Any:
     feed = feed_of(entities.fetch(session, "trigger", name))
     if feed:
-        call_feed(session, feed, "DELETE", name, {})
+        try:
+            call_feed(session, feed, "DELETE", name, {})
+        except Failure:
+            if not whatever_the_feed_says:
+                raise
     with unable(f"Unable to delete trigger '{name.path}'"):
         return session.client.delete(f"triggers/{name.path}", namespace=name.namespace)
