@@ -211,11 +211,11 @@ async def test_a_frozen_daemon_dies_with_its_container(factory: ProcessFactory) 
 
 
 async def test_guests_die_with_their_zygote_and_the_next_has_a_new_one(factory: ProcessFactory) -> None:
+    zygotes = set().union(*(members(g) for g in groups("zygotes") if f"upwhisk-{factory.instance}" in str(g)))
+    assert len(zygotes) == 1
     guest = await factory.create(spec())
     gone = asyncio.Event()
     guest.on_exit(gone.set)
-    zygotes = set().union(*(members(g) for g in groups("zygotes") if f"upwhisk-{factory.instance}" in str(g)))
-    assert len(zygotes) == 1
     os.kill(zygotes.pop(), signal.SIGKILL)
     await asyncio.wait_for(gone.wait(), 5)
     assert not guest.alive
@@ -229,14 +229,22 @@ async def test_a_child_forked_ahead_is_used_and_may_die(factory: ProcessFactory)
         folders = [g for g in groups("zygotes") if g.parent.name == f"upwhisk-{factory.instance}"]
         return set().union(*(members(folder) for folder in folders))
 
+    seen: list[set[int]] = []
+
+    def settled() -> bool:
+        """Zygote and spare, and nothing on its way between them: the same two twice."""
+        seen.append(waiting())
+        return len(seen) > 1 and len(seen[-1]) == 2 and seen[-1] == seen[-2]
+
     zygote = waiting()
     await factory.create(spec())
-    await until(lambda: len(waiting()) == 2)
+    await until(settled)
     (spare,) = waiting() - zygote
     guest = await factory.create(spec())
     assert guest_members(factory, guest) == {spare}
     assert await run(guest, "import os; result = os.getpid()") == 1
-    await until(lambda: len(waiting()) == 2)
+    seen.clear()
+    await until(settled)
     (spare,) = waiting() - zygote
     os.kill(spare, signal.SIGKILL)
     await until(lambda: is_gone(spare))

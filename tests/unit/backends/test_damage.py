@@ -34,10 +34,10 @@ async def test_a_changed_byte_is_told(tmp_path: Path) -> None:
     data = bytearray(log.read_bytes())
     data[60] ^= 1
     log.write_bytes(bytes(data))
-    again = SQLiteStore(tmp_path / "data")
     with pytest.raises(DataFolderError, match="truncate -s 8") as caught:
-        await again.start()
+        await SQLiteStore(tmp_path / "data").start()
     assert "admin restore BACKUP" in str(caught.value)
     log.write_bytes(bytes(data[:8]))
+    again = SQLiteStore(tmp_path / "data")
     await again.start()
     await again.aclose()
