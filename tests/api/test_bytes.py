@@ -38,23 +38,23 @@ async def test_oversized_bodies_are_refused_before_they_are_read(target: Target)
 
 
 async def test_oversized_chunked_bodies(client: Client, fresh: Fresh) -> None:
-    name, sent = fresh("t"), 0
+    name = fresh("t")
     await client.put(f"triggers/{name}", {})
 
     async def endless() -> AsyncIterator[bytes]:
-        nonlocal sent
         while True:
-            sent += 1
             yield b" " * 65536
 
     try:
-        answer = await client.post(f"triggers/{name}", data=endless(), headers=JSON_HEADERS)
+        async with asyncio.timeout(30):  # the sender never ends; the server has to
+            answer = await client.post(f"triggers/{name}", data=endless(), headers=JSON_HEADERS)
+    except TimeoutError:
+        pytest.fail("the server reads for ever")
     except OSError:
         pass  # the connection was closed while we were still sending
     else:
         assert answer.status == 413
         assert answer.error == "The request content is larger than the server is willing or able to process."
-    assert sent < 2000
     assert (await client.get("/ping")).status == 200
 
 
