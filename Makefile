@@ -50,7 +50,7 @@ clean: ## remove what the commands above made
 bench-tools: setup
 	@benchmarks/tools
 
-bench: bench-latency bench-throughput bench-cold bench-overload bench-idle bench-start bench-cli ## all benchmarks, about 6 minutes
+bench: bench-latency bench-throughput bench-cold bench-overload bench-idle bench-start bench-cli ## all benchmarks, about 8 minutes
 
 bench-latency: bench-tools ## latency that the platform adds to a warm call
 	@$(PY) benchmarks/bench_latency.py
