@@ -30,6 +30,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=200)
     parser.add_argument("--ids", type=int, default=500, help="accepted ids a round, at least")
     parser.add_argument("--seed", default=f"{random.SystemRandom().randrange(1 << 32):08x}")
+    parser.add_argument("--victims", default="platform,guest,recovery,zygote", help="who is killed, in turn")
     parser.add_argument("--keep", action="store_true", help="keep the data folder")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON at the end")
     options = parser.parse_args()
@@ -60,7 +61,8 @@ def rounds(options: argparse.Namespace) -> int:
         for number in range(options.rounds):
             if enough:
                 break
-            one_round(crashes, number, options.rounds)
+            victims = options.victims.split(",")
+            one_round(crashes, number, options.rounds, victims[number % len(victims)])
         crashes.end()
     finally:
         crashes.clear()
@@ -70,10 +72,8 @@ def rounds(options: argparse.Namespace) -> int:
     return 1 if crashes.tally.violations else 0
 
 
-def one_round(crashes: Crashes, number: int, of: int) -> None:
-    from crash.rounds import VICTIMS
-
-    victim, began, before = VICTIMS[number % len(VICTIMS)], time.monotonic(), crashes.tally.ids
+def one_round(crashes: Crashes, number: int, of: int, victim: str) -> None:
+    began, before = time.monotonic(), crashes.tally.ids
     found = crashes.play(number, victim)
     took = time.monotonic() - began
     text = f"round {number + 1}/{of}: {victim:<9} {crashes.tally.ids - before} ids, {took:.1f} s"

@@ -21,7 +21,6 @@ from crash.outside import Effects
 from crash.verdict import Record, Seen, attempts, kinds, unseen, violations
 from fakes.running import Running
 
-VICTIMS = ("platform", "guest", "recovery", "zygote")
 CAPACITY = 16
 SETTINGS = {
     "UPWHISK_NODE_MEMORY_MB": str(CAPACITY * 128),

@@ -1,4 +1,7 @@
-"""The short form of `make test-crash`: one round with each victim, in namespaces of its own."""
+"""The short form of `make test-crash`: the platform is killed, also during its recovery, in namespaces of its own.
+
+A guest or a zygote killed alone is part of the full form: see the open point in `docs/durability.md`.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +26,7 @@ pytestmark = [
 @pytest.mark.timeout(180)
 def test_accepted_means_durable_and_one_record_each() -> None:
     command = [sys.executable, str(ROOT / "scripts/crash_rounds.py"), "--rounds", "4", "--ids", "120", "--json"]
+    command += ["--victims", "platform,recovery"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=170)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
     figures = json.loads(done.stdout)
