@@ -47,7 +47,9 @@ class ActivationMessage(msgspec.Struct, kw_only=True, tag="activation"):
     `arguments`: what the run gets, an object or (between components of a sequence) an array.
     `init_arguments`: what the init gets as environment, values as text.
     `accepted_ms`: when the request was accepted, ms since the epoch; queued work expires by it.
-    `stored`: its namespace keeps records. `journalled`: its acceptance is durable, so its start has to be made durable before it runs.
+    `stored`: its namespace keeps records. `journalled`: its acceptance is durable, so its start has to be made durable
+    before it runs. `attempt` counts starts, `dispatch` hand-overs to nodes: an outcome counts only if it is of the last
+    hand-over. `incarnation`: of the node it was sent to; another one drops it.
     """
 
     activation_id: ActivationId
@@ -69,16 +71,32 @@ class ActivationMessage(msgspec.Struct, kw_only=True, tag="activation"):
     stored: bool = True
     traceparent: str | None = None
     placed: Why | None = None
+    dispatch: int = 0
+    incarnation: str = ""
+    form: int = FORM
+
+
+class Begun(msgspec.Struct, frozen=True, kw_only=True, tag="begun"):
+    """A node is about to start an attempt; durable before anything is sent to the guest."""
+
+    activation_id: ActivationId
+    node: NodeId
+    attempt: int
+    dispatch: int = 0
     form: int = FORM
 
 
 class Completion(msgspec.Struct, frozen=True, kw_only=True, tag="completion"):
-    """The outcome of one attempt. `record` is the final record as stored; it also returns the node's permit."""
+    """The outcome of one attempt. `record` is the final record; it also returns the node's permit. `stored` and
+    `journalled` as the activation's message had them."""
 
     activation_id: ActivationId
     node: NodeId
     attempt: int
     record: Activation
+    dispatch: int = 0
+    stored: bool = True
+    journalled: bool = False
     form: int = FORM
 
 
@@ -89,10 +107,70 @@ class Returned(msgspec.Struct, frozen=True, kw_only=True, tag="returned"):
     node: NodeId
     attempt: int
     reason: str
+    dispatch: int = 0
     form: int = FORM
 
 
-Message = ActivationMessage | Completion | Returned
+class Accepted(msgspec.Struct, frozen=True, kw_only=True, tag="accepted"):
+    """Work that is kept until it is settled, and records that need no work (of triggers)."""
+
+    messages: tuple[ActivationMessage, ...]
+    records: tuple[Activation, ...] = ()
+
+
+class Dispatched(msgspec.Struct, frozen=True, kw_only=True, tag="dispatched"):
+    """Work is about to be handed to a node; durable before it is sent."""
+
+    activation_id: ActivationId
+    node: NodeId
+    incarnation: str
+    dispatch: int
+
+
+class Noted(msgspec.Struct, frozen=True, kw_only=True, tag="noted"):
+    """The progress of a composition."""
+
+    activation_id: ActivationId
+    progress: bytes
+
+
+class Settled(msgspec.Struct, frozen=True, kw_only=True, tag="settled"):
+    """A final record that no node made."""
+
+    record: Activation
+
+
+class Discarded(msgspec.Struct, frozen=True, kw_only=True, tag="discarded"):
+    """Work ended whose namespace stores no records."""
+
+    activation_id: ActivationId
+
+
+class Carried(msgspec.Struct, frozen=True, kw_only=True, tag="carried"):
+    """All that is known of work under way, said again at the head of the log so that its tail can go."""
+
+    message: ActivationMessage
+    attempt: int
+    progress: bytes | None = None
+    node: NodeId = NodeId("")
+
+
+Entry = Accepted | Begun | Dispatched | Noted | Settled | Discarded | Carried
+
+
+class Bundle(msgspec.Struct, frozen=True, kw_only=True, tag="bundle"):
+    """What a controller appends to its log in one piece. `epoch` counts the owners of that log: a bundle of an owner
+    who is not the last one counts for nothing. `number` tells its writer which of its bundles came back; 0 takes the
+    log over: its `epoch` is the new one."""
+
+    owner: ControllerId
+    epoch: int
+    number: int
+    entries: tuple[Entry, ...] = ()
+    form: int = FORM
+
+
+Message = ActivationMessage | Begun | Completion | Returned | Bundle
 
 _JSON = 1
 """MessagePack extension: a value as JSON text, for integers beyond 64 bits, which MessagePack cannot hold."""
@@ -119,14 +197,36 @@ def _with_json(message: Message) -> Message:
     """The same message with its free values as JSON."""
     match message:
         case ActivationMessage():
-            arguments = msgspec.msgpack.Ext(_JSON, msgspec.json.encode(message.arguments))
-            return msgspec.structs.replace(message, arguments=arguments)
+            return _work_with_json(message)
         case Completion():
-            result = msgspec.msgpack.Ext(_JSON, msgspec.json.encode(message.record.response.result))
-            response = msgspec.structs.replace(message.record.response, result=result)
-            return msgspec.structs.replace(message, record=msgspec.structs.replace(message.record, response=response))
-        case Returned():
+            return msgspec.structs.replace(message, record=_record_with_json(message.record))
+        case Bundle():
+            return msgspec.structs.replace(message, entries=tuple(map(_entry_with_json, message.entries)))
+        case Begun() | Returned():
             return message
+
+
+def _entry_with_json(entry: Entry) -> Entry:
+    match entry:
+        case Accepted():
+            messages, records = map(_work_with_json, entry.messages), map(_record_with_json, entry.records)
+            return Accepted(messages=tuple(messages), records=tuple(records))
+        case Carried():
+            return msgspec.structs.replace(entry, message=_work_with_json(entry.message))
+        case Settled():
+            return Settled(record=_record_with_json(entry.record))
+        case Begun() | Dispatched() | Noted() | Discarded():
+            return entry
+
+
+def _work_with_json(message: ActivationMessage) -> ActivationMessage:
+    arguments = msgspec.msgpack.Ext(_JSON, msgspec.json.encode(message.arguments))
+    return msgspec.structs.replace(message, arguments=arguments)
+
+
+def _record_with_json(record: Activation) -> Activation:
+    result = msgspec.msgpack.Ext(_JSON, msgspec.json.encode(record.response.result))
+    return msgspec.structs.replace(record, response=msgspec.structs.replace(record.response, result=result))
 
 
 def decode_message(data: bytes) -> Message:

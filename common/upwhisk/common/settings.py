@@ -70,6 +70,8 @@ class NodeSettings(_Section, frozen=True):
     kind: Literal["dedicated", "harvest"] = "dedicated"
     memory_mb: NotNegative = 0
     name: str = "0"
+    lease_s: Seconds = 3.0
+    """A node that is not heard of for so long takes no new work and what it had is lost to it."""
 
 
 class PoolSettings(_Section, frozen=True):
@@ -122,6 +124,54 @@ class LogSettings(_Section, frozen=True):
     format: Literal["auto", "text", "json"] = "auto"
 
 
+class CouchDBSettings(_Section, frozen=True):
+    """The fleet's document store. Its three databases are `<prefix>subjects`, `<prefix>whisks`, `<prefix>activations`.
+    `password_file` holds the password of `user` and nothing else."""
+
+    url: str = "http://127.0.0.1:5984"
+    user: str = ""
+    password_file: str = ""
+    ca_file: str = ""
+    prefix: str = "upwhisk_"
+
+
+class KafkaSettings(_Section, frozen=True):
+    """The fleet's bus. `prefix` begins every topic; `replication` is that of new topics; `retention_h` bounds how long an
+    unread message is kept. `security`: sasl_* needs `user` and `password_file`, *_ssl `ca_file` (and, for client
+    certificates, `cert_file` and `key_file`)."""
+
+    bootstrap: tuple[str, ...] = ("127.0.0.1:9092",)
+    prefix: str = "upwhisk-"
+    security: Literal["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"] = "plaintext"
+    mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-256"
+    user: str = ""
+    password_file: str = ""
+    ca_file: str = ""
+    cert_file: str = ""
+    key_file: str = ""
+    replication: Positive = 1
+    retention_h: Positive = 48
+
+
+class ConsulSettings(_Section, frozen=True):
+    """The fleet's registry. `prefix` begins every service name and key; `token_file` holds the ACL token."""
+
+    url: str = "http://127.0.0.1:8500"
+    token_file: str = ""
+    ca_file: str = ""
+    cert_file: str = ""
+    key_file: str = ""
+    prefix: str = "upwhisk"
+
+
+class ControllerSettings(_Section, frozen=True):
+    """One controller of a fleet. `name` is its own among the controllers; empty: made from the host's name and the port."""
+
+    name: str = ""
+    lease_s: Seconds = 3.0
+    """A controller that is not heard of for so long is dead; another takes its work over."""
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Everything a process is told, one field a table of the file."""
 
@@ -136,6 +186,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     placement: PlacementSettings = PlacementSettings()
     log: LogSettings = LogSettings()
     limits: SystemLimits = SystemLimits()
+    couchdb: CouchDBSettings = CouchDBSettings()
+    kafka: KafkaSettings = KafkaSettings()
+    consul: ConsulSettings = ConsulSettings()
+    controller: ControllerSettings = ControllerSettings()
 
 
 PREFIX = "UPWHISK_"

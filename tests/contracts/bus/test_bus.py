@@ -6,13 +6,27 @@ import random
 from itertools import count
 
 import pytest
-from fakes.samples import message
+from fakes.samples import message, record
 from fakes.until import until
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from upwhisk.common.errors import Unavailable
-from upwhisk.common.messages import ActivationMessage, Message, Returned
+from upwhisk.common.ids import ControllerId, NodeId
+from upwhisk.common.messages import (
+    Accepted,
+    ActivationMessage,
+    Begun,
+    Bundle,
+    Carried,
+    Discarded,
+    Dispatched,
+    Entry,
+    Message,
+    Noted,
+    Returned,
+    Settled,
+)
 from upwhisk.common.spi.bus import Delivery, MessageBus, Subscription
 
 _numbers = count()
@@ -174,8 +188,38 @@ async def test_every_kind_of_message(bus: MessageBus) -> None:
     assert consumer.messages == [work, back]
 
 
+async def test_topics_are_found_by_their_beginning(bus: MessageBus) -> None:
+    await bus.send("found-b", message())
+    await bus.send("found-a", message())
+    await bus.send("other", message())
+    assert await bus.topics("found-") == ("found-a", "found-b")
+    await bus.remove_topic("found-a")
+    assert await bus.topics("found-") == ("found-b",)
+
+
+async def test_what_a_controller_keeps_of_work(bus: MessageBus) -> None:
+    consumer, work = Consumer(), message(arguments={"big": 2**70})
+    await subscribed(bus, consumer, credits=5)
+    entries: tuple[Entry, ...] = (
+        Accepted(messages=(work,), records=(record(result={"v": 2**70}),)),
+        Dispatched(activation_id=work.activation_id, node=NodeId("n"), incarnation="i", dispatch=1),
+        Noted(activation_id=work.activation_id, progress=b"\x00\xff"),
+        Carried(message=work, attempt=1, node=NodeId("n")),
+        Settled(record=record(work.activation_id)),
+        Discarded(activation_id=work.activation_id),
+    )
+    bundle = Bundle(owner=ControllerId("c"), epoch=3, number=7, entries=entries)
+    begun = Begun(activation_id=work.activation_id, node=NodeId("n"), attempt=1, dispatch=2)
+    await bus.send("t", bundle)
+    await bus.send("t", begun)
+    await until(lambda: len(consumer.deliveries) == 2)
+    assert consumer.messages == [bundle, begun]
+
+
 async def test_a_closed_bus_says_so(bus: MessageBus) -> None:
+    assert bus.problem() is None
     await bus.aclose()
+    assert bus.problem()
     with pytest.raises(Unavailable):
         await bus.send("t", message())
 

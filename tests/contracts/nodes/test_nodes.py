@@ -123,3 +123,37 @@ async def test_nothing_happens_after_the_end(registry: NodeRegistry, pass_time: 
     await asyncio.sleep(0)
     await pass_time(20)
     assert seen == [1]
+
+
+async def test_flags_are_found_by_their_beginning(registry: NodeRegistry) -> None:
+    for name in ("drain/b", "drain/a", "other"):
+        await registry.put_flag(name, f"text of {name}")
+    assert await registry.flags("drain/") == {"drain/a": "text of drain/a", "drain/b": "text of drain/b"}
+    assert await registry.flags("none/") == {}
+
+
+async def test_a_claim_has_one_owner(registry: NodeRegistry) -> None:
+    first = await registry.claim("log/a", "one", ttl_s=10)
+    assert first is not None
+    assert await registry.claim("log/a", "two", ttl_s=10) is None
+    assert await registry.claim("log/b", "two", ttl_s=10) is not None
+    assert await registry.holders("log/") == {"log/a": "one", "log/b": "two"}
+    assert [first.lost] == [False]
+    await first.release()
+    await first.release()
+    assert [first.lost] == [True]
+    assert await registry.holders("log/") == {"log/b": "two"}
+    second = await registry.claim("log/a", "two", ttl_s=10)
+    assert second is not None
+    await first.release()
+    assert await registry.holders("log/a") == {"log/a": "two"}, "what is not held any more cannot be given back"
+
+
+async def test_an_owner_may_claim_again(registry: NodeRegistry) -> None:
+    first = await registry.claim("log/a", "one", ttl_s=10)
+    second = await registry.claim("log/a", "one", ttl_s=10)
+    assert first is not None
+    assert second is not None
+    assert (first.lost, second.lost) == (True, False)
+    await first.release()
+    assert await registry.holders("log/") == {"log/a": "one"}

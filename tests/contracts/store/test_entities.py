@@ -10,22 +10,22 @@ import pytest
 from fakes.samples import document
 
 from upwhisk.common.errors import DocumentMissing, RevisionConflict
-from upwhisk.common.spi.store import ArtifactStore, Document, EntityQuery
+from upwhisk.common.spi.store import Document, DocumentStore, EntityQuery
 
 ACTIONS = EntityQuery(namespace="guest", collection="actions")
 
 
-async def test_what_was_put_is_read_with_its_revision(store: ArtifactStore) -> None:
+async def test_what_was_put_is_read_with_its_revision(store: DocumentStore) -> None:
     body = {"exec": {"kind": "python:3.11", "code": "ü\n\x1e"}, "parameters": [{"key": "a", "value": [1, None]}]}
     revision = await store.entities.put(document(body=body))
     assert await store.entities.get("guest/hello") == document(body=body, revision=revision)
 
 
-async def test_an_unknown_document_is_none(store: ArtifactStore) -> None:
+async def test_an_unknown_document_is_none(store: DocumentStore) -> None:
     assert await store.entities.get("guest/none") is None
 
 
-async def test_creating_what_exists_is_a_conflict(store: ArtifactStore) -> None:
+async def test_creating_what_exists_is_a_conflict(store: DocumentStore) -> None:
     await store.entities.put(document())
     with pytest.raises(RevisionConflict):
         await store.entities.put(document(body={"version": "0.0.2"}))
@@ -34,7 +34,7 @@ async def test_creating_what_exists_is_a_conflict(store: ArtifactStore) -> None:
     assert stored.body == {"version": "0.0.1"}
 
 
-async def test_replacing_needs_the_stored_revision(store: ArtifactStore) -> None:
+async def test_replacing_needs_the_stored_revision(store: DocumentStore) -> None:
     first = await store.entities.put(document())
     second = await store.entities.put(document(revision=first, body={"version": "0.0.2"}))
     assert second != first
@@ -45,13 +45,13 @@ async def test_replacing_needs_the_stored_revision(store: ArtifactStore) -> None
     assert (stored.revision, stored.body) == (second, {"version": "0.0.2"})
 
 
-async def test_replacing_what_is_not_there_is_a_conflict(store: ArtifactStore) -> None:
+async def test_replacing_what_is_not_there_is_a_conflict(store: DocumentStore) -> None:
     with pytest.raises(RevisionConflict):
         await store.entities.put(document(revision="1-abc"))
     assert await store.entities.get("guest/hello") is None
 
 
-async def test_of_racing_writers_one_wins(store: ArtifactStore) -> None:
+async def test_of_racing_writers_one_wins(store: DocumentStore) -> None:
     async def write(number: int, revision: str | None) -> str | None:
         try:
             return await store.entities.put(document(body={"writer": number}, revision=revision))
@@ -69,7 +69,7 @@ async def test_of_racing_writers_one_wins(store: ArtifactStore) -> None:
         revision = winners[0][1]
 
 
-async def test_delete(store: ArtifactStore) -> None:
+async def test_delete(store: DocumentStore) -> None:
     first = await store.entities.put(document())
     second = await store.entities.put(document(revision=first))
     with pytest.raises(RevisionConflict):
@@ -80,7 +80,7 @@ async def test_delete(store: ArtifactStore) -> None:
         await store.entities.delete("guest/hello", second)
 
 
-async def test_revisions_never_repeat(store: ArtifactStore) -> None:
+async def test_revisions_never_repeat(store: DocumentStore) -> None:
     seen = set()
     for _ in range(3):
         first = await store.entities.put(document())
@@ -90,7 +90,7 @@ async def test_revisions_never_repeat(store: ArtifactStore) -> None:
     assert len(seen) == 6
 
 
-async def test_an_attachment_is_read_only_when_asked_for(store: ArtifactStore) -> None:
+async def test_an_attachment_is_read_only_when_asked_for(store: DocumentStore) -> None:
     code = bytes(range(256)) * 1000
     revision = await store.entities.put(document(attachment=code))
     without = await store.entities.get("guest/hello")
@@ -100,7 +100,7 @@ async def test_an_attachment_is_read_only_when_asked_for(store: ArtifactStore) -
     assert [d.attachment for d in await store.entities.list(ACTIONS)] == [None]
 
 
-async def test_an_attachment_stays_until_it_is_replaced_or_given_up(store: ArtifactStore) -> None:
+async def test_an_attachment_stays_until_it_is_replaced_or_given_up(store: DocumentStore) -> None:
     first = await store.entities.put(document(attachment=b"one"))
     second = await store.entities.put(document(revision=first, has_attachment=True))
     assert await _attachment(store) == b"one"
@@ -113,7 +113,7 @@ async def test_an_attachment_stays_until_it_is_replaced_or_given_up(store: Artif
     assert await _attachment(store) is None
 
 
-async def test_bodies_are_not_shared_with_callers(store: ArtifactStore) -> None:
+async def test_bodies_are_not_shared_with_callers(store: DocumentStore) -> None:
     mine: dict[str, Any] = {"list": [1]}
     await store.entities.put(document(body=mine))
     mine["list"].append(2)
@@ -126,7 +126,7 @@ async def test_bodies_are_not_shared_with_callers(store: ArtifactStore) -> None:
 
 
 @pytest.fixture
-async def filled(store: ArtifactStore) -> ArtifactStore:
+async def filled(store: DocumentStore) -> DocumentStore:
     packages = [
         document("open", collection="packages", updated=1, body={"publish": True, "binding": None}),
         document("closed", collection="packages", updated=2, body={"publish": False}),
@@ -144,25 +144,25 @@ def names(documents: list[Document]) -> list[str]:
     return [each.name for each in documents]
 
 
-async def test_lists_are_newest_first_and_of_one_namespace_and_collection(filled: ArtifactStore) -> None:
+async def test_lists_are_newest_first_and_of_one_namespace_and_collection(filled: DocumentStore) -> None:
     assert names(await filled.entities.list(ACTIONS)) == ["p2", "p1", "a4", "a3", "a2", "a1", "a0"]
     other = EntityQuery(namespace="other", collection="actions")
     assert names(await filled.entities.list(other)) == ["a1"]
 
 
-async def test_lists_of_one_package(filled: ArtifactStore) -> None:
+async def test_lists_of_one_package(filled: DocumentStore) -> None:
     query = EntityQuery(namespace="guest", collection="actions", path="guest/open")
     assert names(await filled.entities.list(query)) == ["p2", "p1"]
     assert await filled.entities.count(query) == 2
 
 
-async def test_public_packages(filled: ArtifactStore) -> None:
+async def test_public_packages(filled: DocumentStore) -> None:
     query = EntityQuery(namespace="guest", collection="packages", public_only=True)
     assert names(await filled.entities.list(query)) == ["open"]
     assert await filled.entities.count(query) == 1
 
 
-async def test_pages_and_counts(filled: ArtifactStore) -> None:
+async def test_pages_and_counts(filled: DocumentStore) -> None:
     page = msgspec.structs.replace(ACTIONS, skip=2, limit=3)
     assert names(await filled.entities.list(page)) == ["a4", "a3", "a2"]
     assert await filled.entities.count(page) == 5
@@ -170,14 +170,14 @@ async def test_pages_and_counts(filled: ArtifactStore) -> None:
     assert await filled.entities.list(msgspec.structs.replace(ACTIONS, skip=10**30)) == []
 
 
-async def test_an_update_moves_to_the_front(filled: ArtifactStore) -> None:
+async def test_an_update_moves_to_the_front(filled: DocumentStore) -> None:
     old = await filled.entities.get("guest/a2")
     assert old is not None
     await filled.entities.put(msgspec.structs.replace(old, updated=99))
     assert names(await filled.entities.list(ACTIONS))[0] == "a2"
 
 
-async def _attachment(store: ArtifactStore) -> bytes | None:
+async def _attachment(store: DocumentStore) -> bytes | None:
     found = await store.entities.get("guest/hello", attachment=True)
     assert found is not None
     return found.attachment

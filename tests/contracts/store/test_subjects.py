@@ -7,24 +7,24 @@ import pytest
 
 from upwhisk.common.errors import DocumentMissing, RevisionConflict
 from upwhisk.common.model.identity import NamespaceKey, NamespaceLimits, Subject
-from upwhisk.common.spi.store import ArtifactStore
+from upwhisk.common.spi.store import DocumentStore
 
 ANNA = Subject("anna.m", (NamespaceKey("anna.m", "u-1", "k" * 64), NamespaceKey("team", "u-2", "l" * 64)))
 BERT = Subject("bert.m", (NamespaceKey("team", "u-3", "m" * 64),))
 
 
-async def test_a_subject_is_read_as_it_was_put(store: ArtifactStore) -> None:
+async def test_a_subject_is_read_as_it_was_put(store: DocumentStore) -> None:
     await store.subjects.put(ANNA)
     assert await store.subjects.get("anna.m") == ANNA
     assert await store.subjects.get("nobody") is None
 
 
-async def test_a_subject_without_namespaces(store: ArtifactStore) -> None:
+async def test_a_subject_without_namespaces(store: DocumentStore) -> None:
     await store.subjects.put(Subject("empty.m"))
     assert await store.subjects.get("empty.m") == Subject("empty.m")
 
 
-async def test_the_owner_of_a_uuid(store: ArtifactStore) -> None:
+async def test_the_owner_of_a_uuid(store: DocumentStore) -> None:
     await store.subjects.put(ANNA)
     await store.subjects.put(BERT)
     assert await store.subjects.by_uuid("u-2") == ANNA
@@ -32,7 +32,7 @@ async def test_the_owner_of_a_uuid(store: ArtifactStore) -> None:
     assert await store.subjects.by_uuid("u-9") is None
 
 
-async def test_blocked_subjects_are_found_too(store: ArtifactStore) -> None:
+async def test_blocked_subjects_are_found_too(store: DocumentStore) -> None:
     blocked = msgspec.structs.replace(BERT, blocked=True)
     await store.subjects.put(BERT)
     await store.subjects.put(blocked)
@@ -40,7 +40,7 @@ async def test_blocked_subjects_are_found_too(store: ArtifactStore) -> None:
     assert await store.subjects.by_namespace("team") == [blocked]
 
 
-async def test_subjects_of_a_namespace_in_order(store: ArtifactStore) -> None:
+async def test_subjects_of_a_namespace_in_order(store: DocumentStore) -> None:
     await store.subjects.put(BERT)
     await store.subjects.put(ANNA)
     assert await store.subjects.by_namespace("team") == [ANNA, BERT]
@@ -48,7 +48,7 @@ async def test_subjects_of_a_namespace_in_order(store: ArtifactStore) -> None:
     assert await store.subjects.by_namespace("none") == []
 
 
-async def test_a_uuid_has_one_owner(store: ArtifactStore) -> None:
+async def test_a_uuid_has_one_owner(store: DocumentStore) -> None:
     await store.subjects.put(ANNA)
     thief = Subject("thief", (NamespaceKey("thief", "u-9", "n" * 64), NamespaceKey("x", "u-1", "n" * 64)))
     with pytest.raises(RevisionConflict):
@@ -58,7 +58,7 @@ async def test_a_uuid_has_one_owner(store: ArtifactStore) -> None:
     assert await store.subjects.by_uuid("u-1") == ANNA
 
 
-async def test_replacing_gives_up_old_keys(store: ArtifactStore) -> None:
+async def test_replacing_gives_up_old_keys(store: DocumentStore) -> None:
     await store.subjects.put(ANNA)
     fewer = msgspec.structs.replace(ANNA, namespaces=(NamespaceKey("anna.m", "u-1", "z" * 64),))
     await store.subjects.put(fewer)
@@ -67,7 +67,7 @@ async def test_replacing_gives_up_old_keys(store: ArtifactStore) -> None:
     await store.subjects.put(msgspec.structs.replace(BERT, namespaces=(NamespaceKey("team", "u-2", "m" * 64),)))
 
 
-async def test_delete(store: ArtifactStore) -> None:
+async def test_delete(store: DocumentStore) -> None:
     await store.subjects.put(ANNA)
     await store.subjects.delete("anna.m")
     assert await store.subjects.get("anna.m") is None
@@ -77,7 +77,7 @@ async def test_delete(store: ArtifactStore) -> None:
     await store.subjects.put(ANNA)
 
 
-async def test_limits(store: ArtifactStore) -> None:
+async def test_limits(store: DocumentStore) -> None:
     limits = NamespaceLimits(invocations_per_minute=5, allowed_kinds=("python:3",), store_activations=False)
     assert await store.subjects.limits("guest") is None
     await store.subjects.put_limits("guest", NamespaceLimits(max_action_memory=512))

@@ -124,6 +124,12 @@ class MemoryBus(MessageBus):
     def subscribe(self, topic: str, deliver: Deliver, *, credits: int) -> Subscription:
         return _MemorySubscription(topic, self._topic(topic), deliver, credits)
 
+    async def topics(self, prefix: str) -> tuple[str, ...]:
+        return tuple(sorted(name for name in self._topics if name.startswith(prefix)))
+
+    def problem(self) -> str | None:
+        return None if self._is_open else "the message bus is closed"
+
     async def remove_topic(self, topic: str) -> None:
         queue = self._topics.pop(topic, None)
         if queue is not None:

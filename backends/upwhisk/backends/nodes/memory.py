@@ -10,7 +10,7 @@ import msgspec
 
 from upwhisk.common.clock import Clock, SystemClock
 from upwhisk.common.ids import NodeId
-from upwhisk.common.spi.nodes import NodeRegistry, NodeReport, NodeState, Watcher
+from upwhisk.common.spi.nodes import Claim, NodeRegistry, NodeReport, NodeState, Watcher
 
 
 class _Member(msgspec.Struct):
@@ -28,12 +28,33 @@ class _Member(msgspec.Struct):
         return msgspec.structs.replace(self.report, state=NodeState.OFFLINE, reason=reason)
 
 
+class MemoryClaim(Claim):
+    """Held until it is released, or `lapse` ends it as a registry would that hears nothing of its owner."""
+
+    def __init__(self, name: str, owner: str, held: dict[str, MemoryClaim]) -> None:
+        self.name = name
+        self.owner = owner
+        self._held = held
+
+    @property
+    def lost(self) -> bool:
+        return self._held.get(self.name) is not self
+
+    async def release(self) -> None:
+        self.lapse()
+
+    def lapse(self) -> None:
+        if not self.lost:
+            del self._held[self.name]
+
+
 class MemoryRegistry(NodeRegistry):
     def __init__(self, clock: Clock | None = None) -> None:
         self._clock = clock or SystemClock()
         self._members: dict[NodeId, _Member] = {}
         self._watchers: dict[object, Watcher] = {}
         self._flags: dict[str, str] = {}
+        self._claims: dict[str, MemoryClaim] = {}
         self._is_open = False
         self._wake_at = math.inf
         self._expiry: asyncio.Task[None] | None = None
@@ -82,6 +103,22 @@ class MemoryRegistry(NodeRegistry):
 
     async def flag(self, name: str) -> str | None:
         return self._flags.get(name)
+
+    async def flags(self, prefix: str) -> dict[str, str]:
+        return {name: self._flags[name] for name in sorted(self._flags) if name.startswith(prefix)}
+
+    async def claim(self, name: str, owner: str, *, ttl_s: float) -> MemoryClaim | None:
+        holder = self._claims.get(name)
+        if holder is not None and holder.owner != owner:
+            return None
+        claim = self._claims[name] = MemoryClaim(name, owner, self._claims)
+        return claim
+
+    async def holders(self, prefix: str) -> dict[str, str]:
+        return {name: self._claims[name].owner for name in sorted(self._claims) if name.startswith(prefix)}
+
+    def problem(self) -> str | None:
+        return None
 
     def _picture(self) -> tuple[NodeReport, ...]:
         now = self._clock.monotonic()

@@ -1,23 +1,33 @@
-"""Reading records."""
+"""Records: read, and written in numbers."""
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
+from collections.abc import Sequence
 
+from upwhisk.backends.store.commit import CommitQueue
 from upwhisk.backends.store.database import Readers, fitting, joined, split
 from upwhisk.backends.store.follower import Follower
+from upwhisk.backends.store.journal import row_of
 from upwhisk.backends.store.ledger import Ledger
 from upwhisk.common.ids import ActivationId, is_activation_id
+from upwhisk.common.model.activation import Activation
 from upwhisk.common.spi.store import ActivationQuery, ActivationStore
 
 
 class SQLiteActivations(ActivationStore):
     """Records that are not in the database yet are answered from memory (get) or folded first (list, count)."""
 
-    def __init__(self, ledger: Ledger, follower: Follower, readers: Readers) -> None:
+    def __init__(self, ledger: Ledger, queue: CommitQueue, follower: Follower, readers: Readers) -> None:
         self._ledger = ledger
+        self._queue = queue
         self._follower = follower
         self._readers = readers
+
+    async def put(self, records: Sequence[Activation]) -> int:
+        submit, settle = self._queue.submit, self._ledger.settle
+        return sum(await asyncio.gather(*(submit(settle, row_of(r), r.activation_id) for r in records)))
 
     async def get(self, namespace: str, id: ActivationId) -> bytes | None:
         row = self._ledger.tail.get(id)

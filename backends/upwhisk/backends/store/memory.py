@@ -27,6 +27,7 @@ from upwhisk.common.spi.store import (
     Journal,
     JournalEntry,
     StoreStatistics,
+    Watcher,
 )
 
 T = TypeVar("T")
@@ -54,6 +55,12 @@ class MemoryActivations(ActivationStore):
         while self.records and self._is_beyond(next(iter(self.records.values()))):
             oldest = next(iter(self.records))
             self.record_bytes -= len(self.records.pop(oldest).body)
+
+    async def put(self, records: Sequence[Activation]) -> int:
+        new = [record for record in records if record.activation_id not in self.records]
+        for record in new:
+            self.add(record)
+        return len(new)
 
     async def get(self, namespace: str, id: ActivationId) -> bytes | None:
         found = self.records.get(id)
@@ -180,6 +187,9 @@ class MemoryStore(ArtifactStore):
 
     def accepts_work(self) -> str | None:
         return None if self._journal.is_open else "the store is closed"
+
+    def watch(self, watcher: Watcher) -> Callable[[], None]:
+        return lambda: None
 
     async def statistics(self) -> StoreStatistics:
         return StoreStatistics(

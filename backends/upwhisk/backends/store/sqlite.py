@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import sqlite3
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import structlog
@@ -28,7 +29,7 @@ from upwhisk.backends.store.subjects import SQLiteSubjects
 from upwhisk.common.clock import Clock, SystemClock
 from upwhisk.common.errors import StoreUnavailable
 from upwhisk.common.settings import RetentionSettings, StoreSettings
-from upwhisk.common.spi.store import ArtifactStore, StoreStatistics
+from upwhisk.common.spi.store import ArtifactStore, StoreStatistics, Watcher
 
 log = structlog.get_logger(__name__)
 _CLOSE_S = 10.0
@@ -87,7 +88,7 @@ class SQLiteStore(ArtifactStore):
             committed=self._follower.committed,
         )
         self.journal = LoggedJournal(self._ledger, self._queue)
-        self.activations = SQLiteActivations(self._ledger, self._follower, self._readers)
+        self.activations = SQLiteActivations(self._ledger, self._queue, self._follower, self._readers)
         self.entities = SQLiteEntities(self._writer, self._readers)
         self.subjects = SQLiteSubjects(self._writer, self._readers, Sealer(key))
         self._key = key
@@ -133,6 +134,10 @@ class SQLiteStore(ArtifactStore):
             self._space_checked_at = now
             self._low_space = self._space_finding()
         return self._low_space
+
+    def watch(self, watcher: Watcher) -> Callable[[], None]:
+        """One process, one folder: nobody else writes."""
+        return lambda: None
 
     async def statistics(self) -> StoreStatistics:
         if self._follower is not None:

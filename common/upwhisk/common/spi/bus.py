@@ -55,7 +55,8 @@ class MessageBus(Resource):
         """Begin to hand the message over, in the order of the calls.
 
         The future is done when the message is queued (durably, if the bus is durable); a bus that hands over within
-        the process returns it done. It raises `Unavailable` if the message cannot be queued.
+        the process returns it done. It raises `Unavailable` if the message cannot be queued within the bus's own
+        deadline; it may still arrive then.
         """
 
     @abstractmethod
@@ -63,8 +64,16 @@ class MessageBus(Resource):
         """Not started yet: `await subscription.start()` begins the deliveries."""
 
     @abstractmethod
+    async def topics(self, prefix: str) -> tuple[str, ...]:
+        """The topics that exist, ordered by name."""
+
+    @abstractmethod
     async def remove_topic(self, topic: str) -> None:
         """Forget a topic and what it holds; unknown topics are ignored."""
+
+    @abstractmethod
+    def problem(self) -> str | None:
+        """Why nothing can be sent now, or None. Cheap: asked for every request."""
 
 
 def node_topic(node: str) -> str:

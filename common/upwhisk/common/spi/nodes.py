@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from enum import StrEnum
 from typing import Literal
@@ -29,6 +29,8 @@ class NodeReport(msgspec.Struct, frozen=True, kw_only=True):
     `memory_mb`: for guests. `kinds`: runtimes whose interpreters it has. `networks`: what guests may ask for.
     `warm`: keys of the actions it holds warm containers for. `reason` explains any state but healthy.
     `headroom`: seconds ahead -> cores that stay free, from the node's forecaster; empty for dedicated nodes.
+    `incarnation`: changes with each start of the node and whenever it lost its membership; work that was sent to another
+    incarnation is not started any more. `address`: where its metrics are served, empty if nowhere.
     """
 
     node: NodeId
@@ -42,13 +44,38 @@ class NodeReport(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     headroom: dict[int, float] = {}
     version: str = ""
+    incarnation: str = ""
+    address: str = ""
 
 
 Watcher = Callable[[tuple[NodeReport, ...]], None]
 
 
+class Claim(ABC):
+    """A name held by one owner at a time: the leadership of something that must exist once.
+
+    It is renewed in the background until it is released. `lost` is true once the registry gave it up (its holder did
+    not answer for the time to live); a lost claim is not renewed: claim again.
+    """
+
+    name: str
+    owner: str
+
+    @property
+    @abstractmethod
+    def lost(self) -> bool: ...
+
+    @abstractmethod
+    async def release(self) -> None:
+        """Idempotent; never raises for a registry out of reach (the claim lapses then)."""
+
+
 class NodeRegistry(Resource):
-    """Rules: a node without a heartbeat for `ttl_s` is reported OFFLINE with a reason, and forgotten on `leave`."""
+    """Rules: a node without a heartbeat for `ttl_s` is reported OFFLINE with a reason, and forgotten on `leave`.
+
+    While the registry is out of reach the last picture stands and `problem` says why; after it came back nobody is
+    reported OFFLINE before having had `ttl_s` to renew. Methods raise `Unavailable` when it is out of reach.
+    """
 
     @abstractmethod
     async def heartbeat(self, report: NodeReport, *, ttl_s: float) -> None:
@@ -72,3 +99,19 @@ class NodeRegistry(Resource):
 
     @abstractmethod
     async def flag(self, name: str) -> str | None: ...
+
+    @abstractmethod
+    async def flags(self, prefix: str) -> dict[str, str]:
+        """Every flag whose name begins with `prefix`, ordered by name."""
+
+    @abstractmethod
+    async def claim(self, name: str, owner: str, *, ttl_s: float) -> Claim | None:
+        """None while somebody else holds it. An owner that claims what it holds gets a new claim in its place."""
+
+    @abstractmethod
+    async def holders(self, prefix: str) -> dict[str, str]:
+        """Name -> owner of every claim held now whose name begins with `prefix`, ordered by name."""
+
+    @abstractmethod
+    def problem(self) -> str | None:
+        """Why the registry is out of reach, or None. Cheap."""

@@ -1,13 +1,13 @@
 """Contract of the artifact store: entities, activation records, subjects, and the journal of accepted work.
 
-Embedded: SQLite. Distributed: CouchDB (the journal there lives on the bus). All ids are document ids as
-OpenWhisk has them: `ns/name`, `ns/pkg/name`, `ns/activationId`, `subject`, `ns/limits`.
+Embedded: SQLite holds all of it. In a fleet CouchDB holds the documents (`DocumentStore`) and the journal lives on the
+bus. All ids are document ids as OpenWhisk has them: `ns/name`, `ns/pkg/name`, `ns/activationId`, `subject`, `ns/limits`.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -99,6 +99,14 @@ class EntityStore(ABC):
 
 
 class ActivationStore(ABC):
+    @abstractmethod
+    async def put(self, records: Sequence[Activation]) -> int:
+        """Store final records, durably and in few requests; an id that has a record keeps the one it has.
+
+        Returns how many were new. What fails for a reason of the store raises `StoreUnavailable`; trying all again is
+        always right. A record that can never be stored (too large) is logged and left out.
+        """
+
     @abstractmethod
     async def get(self, namespace: str, id: ActivationId) -> bytes | None:
         """The record as JSON, or None."""
@@ -206,13 +214,16 @@ class StoreStatistics(msgspec.Struct, frozen=True, kw_only=True):
     free_bytes: int
 
 
-class ArtifactStore(Resource):
-    """The four stores behind one connection."""
+Watcher = Callable[[str | None], None]
+"""Told the id of a document that somebody else changed; None: any may have changed (after an outage)."""
+
+
+class DocumentStore(Resource):
+    """Entities, records and subjects behind one connection."""
 
     entities: EntityStore
     activations: ActivationStore
     subjects: SubjectStore
-    journal: Journal
 
     @abstractmethod
     def accepts_work(self) -> str | None:
@@ -222,8 +233,19 @@ class ArtifactStore(Resource):
         """
 
     @abstractmethod
+    def watch(self, watcher: Watcher) -> Callable[[], None]:
+        """Call `watcher` after writes of entities, subjects and limits that other processes made (own ones may be
+        told too); the returned function ends it. A store of one process never calls."""
+
+    @abstractmethod
     async def statistics(self) -> StoreStatistics: ...
 
     @abstractmethod
     async def backup(self, target: Path) -> None:
         """Write a consistent copy that `restore` of the same kind of store reads, while work goes on."""
+
+
+class ArtifactStore(DocumentStore):
+    """A document store with the journal of accepted work: what a controller works with."""
+
+    journal: Journal
