@@ -94,7 +94,7 @@ class Standalone:
         logs = await stack.enter_async_context(load("logs", settings.plugins.logs)())
         runtimes = await asyncio.to_thread(NodeRuntimes.find, settings.guest)
         factory = self._factory(runtimes)
-        parts = NodeParts(store, bus, registry, logs, factory, self._clock, runtimes.prewarm)
+        parts = NodeParts(store, bus, registry, logs, factory, self._clock, runtimes.prewarm, store.journal)
         node = self._node = InvokerNode(parts, settings, version=installed_version())
         controller = Controller(
             ControllerParts(
