@@ -94,7 +94,8 @@ class Controller(Resource):
             settings.queue,
             policy=settings.placement.policy,
         )
-        catalog = Catalog(parts.store.entities)
+        catalog = self._catalog = Catalog(parts.store.entities)
+        self._end_watch: Callable[[], None] = lambda: None
         self._sequences = Sequences(
             SequencePorts(
                 store=parts.store,
@@ -150,9 +151,16 @@ class Controller(Resource):
 
     async def start(self) -> None:
         self.balancer.on_expired(self._expired)
+        self._end_watch = self._parts.store.watch(self._changed)
         await self.balancer.start()
         await self._delivery.start()
         await self.server.start()
+
+    def _changed(self, document_id: str | None) -> None:
+        """Another controller wrote: what is cached of it is stale."""
+        self._catalog.forget(document_id)
+        if document_id is None or "/" not in document_id or document_id.endswith("/limits"):
+            self.authenticator.forget()
 
     def _expired(self, pending: Pending) -> None:
         self._tasks.start(self._recovery.expire(pending), "expire")
@@ -164,8 +172,13 @@ class Controller(Resource):
         self.balancer.release_waiting()
         await asyncio.sleep(0)
 
+    async def wait_answered(self, timeout_s: float) -> bool:
+        """Wait until every caller that waits for work on a node has its answer; False if some have not."""
+        return await self.balancer.wait_answered(timeout_s)
+
     async def aclose(self) -> None:
         self.balancer.stopping = True
+        self._end_watch()
         await self._sequences.aclose()
         await self.server.aclose()
         await self._tasks.aclose()

@@ -56,10 +56,11 @@ class NodeParts:
 class InvokerNode(Resource):
     """One invoker. `start` returns when the node is a member and can take work."""
 
-    def __init__(self, parts: NodeParts, settings: Settings, *, version: str) -> None:
+    def __init__(self, parts: NodeParts, settings: Settings, *, version: str, address: str = "") -> None:
         self._parts = parts
         self._settings = settings
         self._version = version
+        self._address = address
         self.pool: Pool | None = None
         self.runner: Runner | None = None
         self._consumer: Consumer | None = None
@@ -153,6 +154,8 @@ class InvokerNode(Resource):
             kinds=tuple(sorted(abilities.kinds)),
             networks=tuple(sorted(n.value for n in abilities.networks)),
             version=self._version,
+            address=self._address,
+            images=abilities.images,
         )
 
     def phase_of(self, id: str) -> str | None:

@@ -323,6 +323,14 @@ class Balancer(Resource):
         self._forget(pending)
         return True
 
+    async def wait_answered(self, timeout_s: float) -> bool:
+        """Wait for the outcomes of what nodes run for blocking callers."""
+        waited = [p.done for p in self._pending.values() if p.message.blocking and p.permit is not None]
+        if not waited:
+            return True
+        _, late = await asyncio.wait(waited, timeout=timeout_s)
+        return not late
+
     @property
     def queued(self) -> int:
         return len(self._queue)
