@@ -43,12 +43,18 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="what", required=True)
     for what, text, count in (
         ("prepare", "fetch and build (all without a name); quick when it is there", "*"),
-        ("run", "start them, run COMMAND with their addresses in UPWHISK_TEST_*, stop them: run kafka -- COMMAND", "+"),
+        (
+            "run",
+            "start them, run COMMAND with their addresses in UPWHISK_TEST_*, stop them: run kafka -- COMMAND",
+            "+",
+        ),
     ):
         names = commands.add_parser(what, help=text)
         names.add_argument("names", nargs=count, metavar="NAME", help=", ".join(CATALOG))
     commands.add_parser("list", help="the services, and where what was built is kept")
-    commands.add_parser("apart", help="run COMMAND in a network namespace of its own (root): apart -- COMMAND")
+    commands.add_parser(
+        "apart", help="run COMMAND in a network namespace of its own (root): apart -- COMMAND"
+    )
     return parser
 
 

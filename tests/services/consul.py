@@ -59,7 +59,11 @@ class Consul(Service):
         }
         if self._tls:
             signed = Authority(folder / "tls").sign("server.dc1.consul")
-            files = {"ca_file": str(self.ca), "cert_file": str(signed.certificate), "key_file": str(signed.key)}
+            files = {
+                "ca_file": str(self.ca),
+                "cert_file": str(signed.certificate),
+                "key_file": str(signed.key),
+            }
             settings["tls"] = {"defaults": files}
         config = folder / "consul.json"
         config.touch(mode=0o600)
@@ -76,7 +80,9 @@ class Consul(Service):
         status, leader = ask(f"{self.url}/v1/status/leader", trust=self.ca)
         if status != 200 or not leader:
             return False
-        status, nodes = ask(f"{self.url}/v1/catalog/nodes", headers={"X-Consul-Token": self.token}, trust=self.ca)
+        status, nodes = ask(
+            f"{self.url}/v1/catalog/nodes", headers={"X-Consul-Token": self.token}, trust=self.ca
+        )
         return status == 200 and any(node["Node"] == _NODE for node in nodes)
 
 

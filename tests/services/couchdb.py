@@ -46,7 +46,12 @@ def given() -> Server | None:
     if not text:
         return None
     url = urlsplit(text)
-    if url.hostname is None or url.username is None or url.password is None or url.scheme not in {"http", "https"}:
+    if (
+        url.hostname is None
+        or url.username is None
+        or url.password is None
+        or url.scheme not in {"http", "https"}
+    ):
         raise Unavailable(f"{VARIABLE} is not like http://user:password@host:port")
     host = f"[{url.hostname}]" if ":" in url.hostname else url.hostname
     address = f"{url.scheme}://{host}" + (f":{url.port}" if url.port else "")

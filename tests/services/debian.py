@@ -33,4 +33,6 @@ def install(programs: dict[str, str]) -> None:
 def missing(programs: dict[str, str]) -> list[str]:
     """Packages of the programs that are not there."""
     path = f"{os.environ.get('PATH', '')}:{_SYSTEM_PATH}"
-    return sorted({package for program, package in programs.items() if shutil.which(program, path=path) is None})
+    return sorted(
+        {package for program, package in programs.items() if shutil.which(program, path=path) is None}
+    )

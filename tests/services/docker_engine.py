@@ -26,7 +26,10 @@ _SLOTS = 16
 def given() -> str | None:
     """Address of the engine that the environment names. Raises `Unavailable` where it does not answer."""
     host = os.environ.get(VARIABLE, "")
-    if host.startswith("unix://") and ask_socket(Path(host.removeprefix("unix://")), "GET", "/_ping")[0] != 200:
+    if (
+        host.startswith("unix://")
+        and ask_socket(Path(host.removeprefix("unix://")), "GET", "/_ping")[0] != 200
+    ):
         raise Unavailable(f"{VARIABLE}: no Docker engine answers at {host}")
     return host or None
 
@@ -50,7 +53,9 @@ class DockerEngine(Service):
         super().__init__()
         prepare()
         if os.geteuid() != 0:
-            raise Unavailable(f"a Docker engine is started by root only; {VARIABLE}=unix://... names one that runs")
+            raise Unavailable(
+                f"a Docker engine is started by root only; {VARIABLE}=unix://... names one that runs"
+            )
         self._locks: list[int] = []
         self._slot = 0
         self._rules = docker_rules.Before()

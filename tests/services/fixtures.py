@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from typing import NoReturn, TypeVar
 
 import pytest
-
 from services import couchdb as couch
 from services import docker_engine
 from services.consul import Consul

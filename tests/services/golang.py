@@ -18,7 +18,9 @@ def key(recipe: Path) -> str:
     try:
         have("go")
     except Unavailable:
-        raise Unavailable("'go' is not installed: Go 1.23 or later builds the services (https://go.dev/dl)") from None
+        raise Unavailable(
+            "'go' is not installed: Go 1.23 or later builds the services (https://go.dev/dl)"
+        ) from None
     return digest(recipe, run("go", "version", within_s=_VERSION_S))
 
 
@@ -36,7 +38,9 @@ def program(recipe: Path, name: str) -> Path:
 
 
 def _build(recipe: Path, package: str, target: Path) -> None:
-    work = cache_folder() / f"{target.name}-go-work"  # stays if the build is cut off: the next goes on from there
+    work = (
+        cache_folder() / f"{target.name}-go-work"
+    )  # stays if the build is cut off: the next goes on from there
     environment = {
         "CGO_ENABLED": "0",
         "GOTOOLCHAIN": "local",
@@ -46,6 +50,20 @@ def _build(recipe: Path, package: str, target: Path) -> None:
         "GOWORK": "off",
     }
     run("go", "list", "-deps", package, within_s=_FETCH_S, cwd=recipe, environment=environment, tries=3)
-    command = ("nice", "-n", "10", "go", "build", "-p", "2", "-trimpath", "-ldflags", "-s -w", "-o", target, package)
+    command = (
+        "nice",
+        "-n",
+        "10",
+        "go",
+        "build",
+        "-p",
+        "2",
+        "-trimpath",
+        "-ldflags",
+        "-s -w",
+        "-o",
+        target,
+        package,
+    )
     run(*command, within_s=_BUILD_S, cwd=recipe, environment=environment)
     shutil.rmtree(work, ignore_errors=True)

@@ -91,5 +91,11 @@ class Proxy:
         self.server.request("DELETE", f"/proxies/{self.name}")
 
     def _add(self, kind: str, stream: str, attributes: dict[str, int]) -> None:
-        body = {"name": f"{kind}-{stream}", "type": kind, "stream": stream, "toxicity": 1.0, "attributes": attributes}
+        body = {
+            "name": f"{kind}-{stream}",
+            "type": kind,
+            "stream": stream,
+            "toxicity": 1.0,
+            "attributes": attributes,
+        }
         self.server.request("POST", f"/proxies/{self.name}/toxics", body)
