@@ -8,10 +8,11 @@ import signal
 import subprocess
 import sys
 from contextlib import ExitStack
+from types import FrameType
 
 from services.cache import cache_folder
 from services.catalog import CATALOG, prepare
-from services.commands import have
+from services.commands import have, kill_all
 from services.errors import Unavailable
 from services.running import start
 
@@ -59,10 +60,18 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _prepare(names: list[str]) -> int:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _abandon)
     failures = prepare(_known(names) or list(CATALOG), lambda text: print(text, flush=True))
     for failure in failures:
         print(f"services: {failure}", file=sys.stderr)
     return 1 if failures else 0
+
+
+def _abandon(number: int, _: FrameType | None) -> None:
+    """Threads wait for their commands, so those end first; what is half made is not taken for whole next time."""
+    kill_all()
+    os._exit(128 + number)
 
 
 def _list() -> int:

@@ -22,6 +22,7 @@ def ask(
     headers: Mapping[str, str] | None = None,
     body: Any = None,
     trust: Path | None = None,
+    within_s: float = _WITHIN_S,
 ) -> tuple[int, Any]:
     """Status and decoded JSON (None where the body is not JSON); (0, None) where nobody answers in time."""
     data = None if body is None else json.dumps(body).encode()
@@ -29,7 +30,7 @@ def ask(
     request = urllib.request.Request(url, data, fields, method=method)
     context = None if trust is None else ssl.create_default_context(cafile=str(trust))
     try:
-        with urllib.request.urlopen(request, timeout=_WITHIN_S, context=context) as answer:
+        with urllib.request.urlopen(request, timeout=within_s, context=context) as answer:
             return answer.status, decoded(answer.read())
     except urllib.error.HTTPError as error:
         with error:

@@ -14,6 +14,14 @@ from services.errors import Unavailable
 
 _PAUSES_S = (2.0, 10.0)
 """Between tries: a registry that hiccups does so for seconds."""
+_running: set[int] = set()
+"""Process groups of the commands of all threads."""
+
+
+def kill_all() -> None:
+    """End every command that runs, with its children: for a process that is told to stop."""
+    for group in tuple(_running):
+        os.killpg(group, signal.SIGKILL)
 
 
 def have(program: str) -> str:
@@ -54,14 +62,16 @@ def _run(argv: list[str], within_s: float, cwd: Path | None, environment: Mappin
         errors="replace",
         start_new_session=True,
     )
+    _running.add(process.pid)
     try:
         output, _ = process.communicate(timeout=within_s)
     except subprocess.TimeoutExpired:
         raise Unavailable(f"'{shown}' has not ended after {within_s:.0f} s") from None
     finally:
-        if process.returncode is None:  # a deadline, or this process is told to stop: its children go too
+        if process.returncode is None:  # its children go too
             os.killpg(process.pid, signal.SIGKILL)
             process.communicate()
+        _running.discard(process.pid)
     if process.returncode != 0:
         raise Unavailable(f"'{shown}' failed with status {process.returncode}:\n{output[-2000:].strip()}")
     return output

@@ -86,7 +86,7 @@ class DockerEngine(Service):
                 self._launch(last=True)  # containers outlive a killed engine; only an engine takes them away
             super().stop()
             if self._slot:
-                shutil.rmtree(self._runtime, ignore_errors=True)
+                shutil.rmtree(self.runtime, ignore_errors=True)
                 docker_rules.forget(self._rules)
         finally:
             for lock in self._locks:
@@ -98,7 +98,7 @@ class DockerEngine(Service):
         return cache_folder() / f"docker-data/{self._slot}"
 
     @property
-    def _runtime(self) -> Path:
+    def runtime(self) -> Path:
         """The same for each run, so that an engine finds the containers of one that was killed."""
         return Path(f"/run/upwhisk-test-{digest(str(cache_folder()))[:6]}-{self._slot}")
 
@@ -127,14 +127,14 @@ class DockerEngine(Service):
         self._data.mkdir(parents=True, exist_ok=True)
 
     def _command(self, folder: Path) -> list[str]:
-        paths = ["--data-root", str(self._data), "--exec-root", str(self._runtime)]
+        paths = ["--data-root", str(self._data), "--exec-root", str(self.runtime)]
         paths += ["--pidfile", str(folder / "docker.pid"), "--host", f"unix://{folder / 'docker.sock'}"]
         driver = ["--storage-driver", "overlay2", "--exec-opt", "native.cgroupdriver=cgroupfs"]
         return [have("dockerd"), *paths, *driver, "--live-restore", "--log-level", "warn"]
 
     def _before_launch(self, folder: Path) -> None:
         """What a killed engine leaves keeps the next one from starting."""
-        for path in (folder / "docker.pid", self._runtime / "containerd/containerd.pid"):
+        for path in (folder / "docker.pid", self.runtime / "containerd/containerd.pid"):
             path.unlink(missing_ok=True)
 
     def _ready(self) -> bool:

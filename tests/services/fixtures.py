@@ -1,12 +1,13 @@
 """Fixtures of real services: one instance of each for a session, started at first use.
 
-A test that kills or cuts one starts its own: `with Kafka() as kafka`. Missing services fail in CI and skip elsewhere.
+A test that kills or cuts one starts its own: `with started(Kafka) as kafka`. Missing services fail in CI and skip elsewhere.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import NoReturn, TypeVar
 
 import pytest
@@ -24,7 +25,6 @@ MARKER = "external_service"
 FIXTURES = frozenset({"kafka", "consul", "couchdb", "docker_host", "toxiproxy"})
 S = TypeVar("S", bound=Service)
 T = TypeVar("T")
-_current = pytest.StashKey[pytest.Item]()
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -35,63 +35,60 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(MARKER)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_runtest_setup(item: pytest.Item) -> None:
-    item.config.stash[_current] = item
-
-
 @pytest.fixture(scope="session")
-def kafka(pytestconfig: pytest.Config) -> Iterator[Kafka]:
+def kafka() -> Iterator[Kafka]:
     """A broker; `kafka.bootstrap` is its address."""
-    yield from _started(pytestconfig, Kafka)
+    with started(Kafka) as broker:
+        yield broker
 
 
 @pytest.fixture(scope="session")
-def consul(pytestconfig: pytest.Config) -> Iterator[Consul]:
+def consul() -> Iterator[Consul]:
     """A server with ACLs; `consul.url` and the management `consul.token`."""
-    yield from _started(pytestconfig, Consul)
+    with started(Consul) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")
-def couchdb(pytestconfig: pytest.Config) -> Iterator[Server]:
+def couchdb() -> Iterator[Server]:
     """The server that UPWHISK_TEST_COUCHDB names, else pouchdb-server; `couchdb.url` has user and password."""
-    named = _had(pytestconfig, couch.given)
+    named = _had(couch.given)
     if named is not None:
         yield named
         return
-    for server in _started(pytestconfig, PouchDB):
+    with started(PouchDB) as server:
         yield server.server
 
 
 @pytest.fixture(scope="session")
-def docker_host(pytestconfig: pytest.Config) -> Iterator[str]:
+def docker_host() -> Iterator[str]:
     """Address of the engine that UPWHISK_TEST_DOCKER names, else of an own one: unix:///path."""
-    named = _had(pytestconfig, docker_engine.given)
+    named = _had(docker_engine.given)
     if named is not None:
         yield named
         return
-    for engine in _started(pytestconfig, DockerEngine):
+    with started(DockerEngine) as engine:
         yield engine.host
 
 
 @pytest.fixture(scope="session")
-def toxiproxy(pytestconfig: pytest.Config) -> Iterator[Toxiproxy]:
+def toxiproxy() -> Iterator[Toxiproxy]:
     """`toxiproxy.proxy(name, "host:port")` puts a proxy in front of a service."""
-    yield from _started(pytestconfig, Toxiproxy)
+    with started(Toxiproxy) as server:
+        yield server
 
 
-def _started(config: pytest.Config, kind: Callable[[], S]) -> Iterator[S]:
-    service = _had(config, lambda: kind().start())
+@contextmanager
+def started(make: Callable[[], S]) -> Iterator[S]:
+    """An own instance that may be killed, cut off and restarted."""
+    service = _had(lambda: make().start())
     try:
         yield service
     finally:
         service.stop()
 
 
-def _had(config: pytest.Config, get: Callable[[], T]) -> T:
-    item = config.stash.get(_current, None)
-    if item is not None and item.get_closest_marker(MARKER) is None:
-        pytest.fail(f"a test that uses a real service is marked @pytest.mark.{MARKER}", pytrace=False)
+def _had(get: Callable[[], T]) -> T:
     try:
         return get()
     except Unavailable as error:
