@@ -131,13 +131,15 @@ class LogSettings(_Section, frozen=True):
 
 class CouchDBSettings(_Section, frozen=True):
     """The fleet's document store. Its three databases are `<prefix>subjects`, `<prefix>whisks`, `<prefix>activations`.
-    `password_file` holds the password of `user` and nothing else."""
+    `password_file` holds the password of `user` and nothing else. `key_file`: the fleet's key, with which the keys of
+    subjects are sealed; `upwhisk init` makes it, each controller has a copy."""
 
     url: str = "http://127.0.0.1:5984"
     user: str = ""
     password_file: str = ""
     ca_file: str = ""
     prefix: str = "upwhisk_"
+    key_file: str = ""
 
 
 class KafkaSettings(_Section, frozen=True):
