@@ -8,15 +8,17 @@ from upwhisk.cli.fleet_parts import FleetParts, parts_of
 from upwhisk.cli.guest_key import GuestKey, ensure_guest, given_key, write_wskprops_file
 from upwhisk.common.errors import StartupError, UpwhiskError
 from upwhisk.common.settings import Settings
+from upwhisk.common.spi.store import DocumentStore
 
 
 async def initialise(settings: Settings, auth_file: Path | None, wskprops: Path | None, api: str) -> list[str]:
     """What was done, a line each. `StartupError` names the setting of a service that cannot be used."""
     given = given_key(auth_file)
     parts = parts_of(settings)
-    prepare = getattr(parts.documents, "prepare", None)
-    lines = [] if prepare is None else [f"documents: {await prepare()}"]
+    lines: list[str] = []
     try:
+        made = await prepared(parts.documents, settings)
+        lines.append(f"documents: made {', '.join(made)}" if made else "documents: all there")
         key = await _with_services(parts, given, lines)
     except StartupError:
         raise
@@ -26,6 +28,13 @@ async def initialise(settings: Settings, auth_file: Path | None, wskprops: Path 
         write_wskprops_file(wskprops, api, key)
         lines.append(f"clients: export WSK_CONFIG_FILE={wskprops}")
     return lines
+
+
+async def prepared(documents: DocumentStore, settings: Settings) -> list[str]:
+    """What the store's `prepare` made; nothing for a store that needs no preparing."""
+    prepare = getattr(type(documents), "prepare", None)
+    made: list[str] = [] if prepare is None else await prepare(settings.couchdb)
+    return made
 
 
 async def _with_services(parts: FleetParts, given: tuple[str, str] | None, lines: list[str]) -> GuestKey:
