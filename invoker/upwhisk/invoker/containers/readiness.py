@@ -96,8 +96,12 @@ def open_pipe() -> tuple[int, int]:
     """(reading end, writing end), as large as this user may make it."""
     reading, writing = os.pipe2(os.O_CLOEXEC)
     os.set_blocking(reading, False)
+    widen(reading)
+    return reading, writing
+
+
+def widen(pipe: int) -> None:
     try:
-        fcntl.fcntl(reading, fcntl.F_SETPIPE_SZ, CAPACITY)
+        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, CAPACITY)
     except OSError:
         pass  # an ordinary user's pipes have a common bound
-    return reading, writing
