@@ -84,8 +84,8 @@ def members(folder: Path) -> set[int]:
     return found
 
 
-def instance_members(factory: ProcessFactory) -> set[int]:
-    folders = groups(f"upwhisk-{factory.instance}")
+def instance_members(instance: str) -> set[int]:
+    folders = groups(f"upwhisk-{instance}")
     assert folders
     return set().union(*(members(folder) for folder in folders))
 

@@ -23,9 +23,19 @@ NAMES = ["process", pytest.param("docker", marks=pytest.mark.external_service)]
 
 
 class Kit(ABC):
-    """Makes factories whose guests run the probe runtime, in one run folder."""
+    """Makes factories whose guests run the probe runtime, in one run folder.
+
+    `namespaces`: those that a guest has for itself. `devices`, `writable`: what a guest sees in /dev, and may write to
+    without harm. `etc`: files that the sandbox adds there.
+    """
 
     name: ClassVar[str]
+    namespaces: ClassVar[frozenset[str]] = frozenset({"pid", "mnt", "ipc", "uts", "net", "cgroup"})
+    devices: ClassVar[frozenset[str]] = frozenset({"full", "null", "random", "urandom", "zero"})
+    writable: ClassVar[frozenset[str]] = frozenset()
+    etc: ClassVar[frozenset[str]] = frozenset(
+        {"passwd", "group", "hosts", "nsswitch.conf", "resolv.conf", "ssl", "ld.so.cache"}
+    )
 
     def __init__(self, run_dir: Path) -> None:
         self.run_dir = run_dir
@@ -36,9 +46,13 @@ class Kit(ABC):
     ) -> ContainerFactory:
         """Without `network`: no way out is prepared."""
 
-    @abstractmethod
     def members(self, factory: ContainerFactory, guest: Container) -> set[int]:
         """The host's ids of a guest's processes."""
+        return guest_members(self.instance(factory), guest)
+
+    def instance(self, factory: ContainerFactory) -> str:
+        assert isinstance(factory, ProcessFactory | DockerFactory)
+        return factory.instance
 
     @abstractmethod
     def check(self) -> None:
@@ -47,22 +61,25 @@ class Kit(ABC):
 
 class ProcessKit(Kit):
     name = "process"
+    namespaces = Kit.namespaces | {"user"}
 
     def make(
         self, bounds: GuestBounds | None = None, network: NetworkSettings | None = None
     ) -> ProcessFactory:
         return make_factory(self.run_dir, bounds, network)
 
-    def members(self, factory: ContainerFactory, guest: Container) -> set[int]:
-        assert isinstance(factory, ProcessFactory)
-        return guest_members(factory.instance, guest)
-
     def check(self) -> None:
         assert leftovers() == {}
 
 
 class DockerKit(Kit):
+    """The engine gives all guests its own user namespace (unless it remaps), terminals and shared memory of their own, and
+    lets a process make itself the first to die when memory ends."""
+
     name = "docker"
+    devices = Kit.devices | {"tty", "ptmx", "pts", "shm", "mqueue", "console"}
+    writable = frozenset({"/proc/self/oom_score_adj"})
+    etc = Kit.etc | {"hostname", "mtab"}
 
     def __init__(self, run_dir: Path, host: str) -> None:
         super().__init__(run_dir)
@@ -76,10 +93,6 @@ class DockerKit(Kit):
     ) -> DockerFactory:
         chosen = settings or docker_guests.settings_of(self.host)
         return docker_guests.make_docker_factory(self.run_dir, chosen, bounds, network)
-
-    def members(self, factory: ContainerFactory, guest: Container) -> set[int]:
-        assert isinstance(factory, DockerFactory)
-        return guest_members(factory.instance, guest)
 
     def check(self) -> None:
         """A busy engine takes its time to remove what is dead: it is given that, and then a hand."""

@@ -109,6 +109,7 @@ def _host_config(around: Surroundings, spec: ContainerSpec, command: Command, ui
         "Tmpfs": {path: _scratch(bounds, uid) for path in _scratch_paths(command)},
         "Ulimits": _ulimits(bounds),
         "IpcMode": "private",
+        "CgroupnsMode": "private",
         "LogConfig": {"Type": "none", "Config": {}},
         "RestartPolicy": {"Name": "no"},
         "MaskedPaths": [*_MASKED, *(["/sys"] if command.argv else [])],
