@@ -17,6 +17,7 @@ RUN_DIR = "upwhisk.run-dir"
 API_HOST = "http://127.0.0.1:3233"
 """Where guests with a network `api` or `outbound` find the platform's API."""
 _MIB = 1 << 20
+_NOBODY = "127.0.0.1"  # else the engine tells them the name servers of this host
 _IDLE_SHARES = 2
 _DEDICATED_SHARES = 512
 _SHARED_MEMORY_MB = 64
@@ -97,7 +98,7 @@ def _host_config(around: Surroundings, spec: ContainerSpec, command: Command, ui
     bounds, memory = around.bounds, spec.memory_mb * _MIB
     config: dict[str, Any] = {
         "NetworkMode": "none",
-        "Dns": list(around.resolvers) if spec.network is Network.OUTBOUND else [],
+        "Dns": list(around.resolvers) if spec.network is Network.OUTBOUND else [_NOBODY],
         "ReadonlyRootfs": not command.writable,
         "CapDrop": ["ALL"],
         "Privileged": False,
