@@ -11,8 +11,13 @@ help: ## this list
 setup: ## make the environment in .venv and install what is missing
 	@scripts/setup
 
-demo: setup ## start a platform, deploy and call everything under examples/, show the answers
-	@scripts/delegated $(PY) scripts/demo.py
+demo: setup ## start a platform, deploy and call everything under examples/, show the answers (CLUSTER=1: a fleet)
+	@$(if $(CLUSTER),scripts/services prepare,true)
+	@scripts/delegated $(PY) scripts/demo.py $(if $(CLUSTER),--cluster)
+
+cluster: setup ## a whole fleet on this machine from real parts, until Ctrl-C
+	@scripts/services prepare
+	@$(PY) scripts/cluster.py
 
 run: setup ## start a platform on http://127.0.0.1:3233 with its data in ./data
 	@scripts/delegated $(VENV)/bin/upwhisk standalone --data data

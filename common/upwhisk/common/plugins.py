@@ -15,6 +15,7 @@ TABLE: dict[str, dict[str, str]] = {
     "store": {
         "sqlite": "upwhisk.backends.store.sqlite:SQLiteStore",
         "memory": "upwhisk.backends.store.memory:MemoryStore",
+        "couchdb": "upwhisk.backends.store.couchdb:CouchStore",
     },
     "bus": {"memory": "upwhisk.backends.bus.memory:MemoryBus"},
     "nodes": {"memory": "upwhisk.backends.nodes.memory:MemoryRegistry"},

@@ -11,17 +11,17 @@ from dataclasses import dataclass
 import structlog
 
 from upwhisk.common.clock import Clock
-from upwhisk.common.errors import ContainerCreateFailed, ContainerGone, ImageMissing, StoreUnavailable
+from upwhisk.common.errors import ContainerCreateFailed, ContainerGone, ImageMissing
 from upwhisk.common.ids import ActivationId, NodeId
-from upwhisk.common.messages import ActivationMessage, Completion
+from upwhisk.common.messages import ActivationMessage
 from upwhisk.common.model.activation import Activation, Status, failed
 from upwhisk.common.model.placed import Phases, Placed
-from upwhisk.common.spi.bus import Delivery, MessageBus, controller_topic
+from upwhisk.common.spi.bus import Delivery
 from upwhisk.common.spi.logs import LogStore
-from upwhisk.common.spi.store import Journal
 from upwhisk.common.unfinished import fallback
 from upwhisk.invoker import outcome as outcomes
 from upwhisk.invoker.actions import ActionCache, ActionGone, ActionUnfetched, Runnable
+from upwhisk.invoker.handback import Handback
 from upwhisk.invoker.keys import KeyRing
 from upwhisk.invoker.outcome import Outcome
 from upwhisk.invoker.output import GuestOutput, log_line
@@ -48,8 +48,7 @@ class RunnerPorts:
     pool: Pool
     actions: ActionCache
     keys: KeyRing
-    journal: Journal
-    bus: MessageBus
+    handback: Handback
     logs: LogStore
     clock: Clock
 
@@ -71,9 +70,12 @@ class Runner:
         self.running[message.activation_id] = "queued"
         try:
             record = await self._record_of(message)
-            if record is not None:
-                await self._settle(message, record)
-                delivery.done()
+            if record is None:
+                await self._ports.handback.give_back(message)
+            else:
+                self.running[message.activation_id] = "storing"
+                await self._ports.handback.settle(message, record)  # 7. durable, then whoever waits is told
+            delivery.done()
         finally:
             del self.running[message.activation_id]
 
@@ -121,10 +123,8 @@ class Runner:
         outcome: Outcome | None = None
         try:
             # 2. The start is durable before anything is sent to the guest.
-            if message.journalled:
-                if self.stopping:
-                    return None
-                await self._ports.journal.begin(message.activation_id, message.attempt)
+            if (self.stopping and message.journalled) or not await self._ports.handback.begin(message):
+                return None
             start_ms = self._ports.clock.now_ms()
             sink = self._ports.logs.open(
                 message.namespace, message.activation_id, limit_bytes=runnable.action.limits.logs * _MIB
@@ -246,27 +246,6 @@ class Runner:
 
     def _fallback(self, message: ActivationMessage, outcome: Outcome) -> Activation:
         return fallback(message, outcome.response, now_ms=self._ports.clock.now_ms(), node=self._node)
-
-    async def _settle(self, message: ActivationMessage, record: Activation) -> None:
-        """7. One durable append, then the completion: the caller's answer and the permit."""
-        self.running[message.activation_id] = "storing"
-        stored = True
-        try:
-            if message.stored:
-                stored = await self._ports.journal.settle(record)
-            elif message.journalled:
-                await self._ports.journal.discard(record.activation_id)
-        except StoreUnavailable as error:
-            log.error("record not stored", action="activation.not_stored", id=record.activation_id, reason=str(error))
-        if not stored:
-            log.info("late outcome dropped", action="activation.fenced", id=record.activation_id)
-        completion = Completion(
-            activation_id=message.activation_id,
-            node=self._node,
-            attempt=message.attempt,
-            record=record,
-        )
-        await self._ports.bus.send(controller_topic(message.controller), completion)
 
 
 def _watch(lease: Lease) -> None:
