@@ -171,6 +171,30 @@ class ConsulSettings(_Section, frozen=True):
     prefix: str = "upwhisk"
 
 
+class DockerSettings(_Section, frozen=True):
+    """The container engine, for `plugins.containers = "docker"`. It must run on this machine.
+
+    `host`: a `unix://` or `tcp://` address; empty: `DOCKER_HOST`, else the engine's usual socket. With `tcp://` the three
+    files are needed, for TLS.
+    """
+
+    host: str = ""
+    ca_file: str = ""
+    cert_file: str = ""
+    key_file: str = ""
+    image_prefix: str = "upwhisk"
+    """Images of runtimes are `<prefix>/python:3.12` and the like; `upwhisk admin images` builds them."""
+    runtime: str = ""
+    """One of the engine's OCI runtimes; empty: its default."""
+    deadline_s: Seconds = 30.0
+    """How long the engine may take to create or start one container."""
+    pull: Literal["missing", "never"] = "missing"
+    """Whether images that actions name are fetched when the engine does not have them."""
+    pull_timeout_s: Seconds = 120.0
+    image_root: Literal["read-only", "writable"] = "read-only"
+    """`writable`: images that actions name get their own user and a layer to write to, which nothing bounds."""
+
+
 class ControllerSettings(_Section, frozen=True):
     """One controller of a fleet. `name` is its own among the controllers; empty: made from the host's name and the port."""
 
@@ -196,6 +220,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     couchdb: CouchDBSettings = CouchDBSettings()
     kafka: KafkaSettings = KafkaSettings()
     consul: ConsulSettings = ConsulSettings()
+    docker: DockerSettings = DockerSettings()
     controller: ControllerSettings = ControllerSettings()
 
 

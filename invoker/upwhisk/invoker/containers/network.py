@@ -16,6 +16,7 @@ from pathlib import Path
 from upwhisk.common.errors import ContainerCreateFailed
 from upwhisk.invoker.containers import network_rules
 from upwhisk.invoker.containers.bounds import NetworkSettings
+from upwhisk.invoker.containers.namespaces import run_in_network
 from upwhisk.invoker.containers.network_trial import try_outside
 from upwhisk.invoker.containers.zygote import kernel
 
@@ -130,10 +131,26 @@ class Outbound:
         except (OSError, subprocess.SubprocessError) as error:
             raise ContainerCreateFailed(f"no network for another guest: {error}") from None
 
-    def _prepare(self, name: str) -> PreparedNetwork:
+    async def plug(self, name: str, namespace: int) -> None:
+        """Give a network namespace that somebody else made a way out; it ends with the namespace."""
+        try:
+            await asyncio.to_thread(self._plug, name, namespace)
+        except (OSError, subprocess.SubprocessError) as error:
+            raise ContainerCreateFailed(f"no network for another guest: {error}") from None
+
+    def _plug(self, name: str, namespace: int) -> None:
+        commands = self._inside_commands(name)
+        run_in_network(namespace, lambda: _run("ip", "-batch", "-", text=commands))
+        cable = network_rules.cable_name(self._instance, name)
+        _run("ip", "-batch", "-", text=network_rules.outside_commands(cable, self._instance))
+
+    def _inside_commands(self, name: str) -> str:
         number = int(name, 16) + 2 if name != "trial" else 4094
         cable = network_rules.cable_name(self._instance, name)
-        commands = network_rules.inside_commands(cable, self._subnet, number % 4095, os.getpid())
+        return network_rules.inside_commands(cable, self._subnet, number % 4095, os.getpid())
+
+    def _prepare(self, name: str) -> PreparedNetwork:
+        cable, commands = network_rules.cable_name(self._instance, name), self._inside_commands(name)
         descriptor = new_network(lambda: _run("ip", "-batch", "-", text=commands))
         try:
             _run("ip", "-batch", "-", text=network_rules.outside_commands(cable, self._instance))

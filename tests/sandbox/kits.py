@@ -1,0 +1,116 @@
+"""The kinds of sandboxes that the same tests run on."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from pathlib import Path
+from typing import ClassVar
+
+import pytest
+from sandbox import docker_guests
+from sandbox.guests import INSTANCES, guest_members, leftovers, make_factory, short_folder
+
+from upwhisk.common.settings import DockerSettings
+from upwhisk.common.spi.containers import Container, ContainerFactory
+from upwhisk.invoker.containers.bounds import GuestBounds, NetworkSettings
+from upwhisk.invoker.containers.docker.factory import DockerFactory
+from upwhisk.invoker.containers.process import ProcessFactory
+
+NAMES = ["process", pytest.param("docker", marks=pytest.mark.external_service)]
+
+
+class Kit(ABC):
+    """Makes factories whose guests run the probe runtime, in one run folder.
+
+    `namespaces`: those that a guest has for itself. `devices`, `writable`: what a guest sees in /dev, and may write to
+    without harm. `etc`: files that the sandbox adds there.
+    """
+
+    name: ClassVar[str]
+    namespaces: ClassVar[frozenset[str]] = frozenset({"pid", "mnt", "ipc", "uts", "net", "cgroup"})
+    devices: ClassVar[frozenset[str]] = frozenset({"full", "null", "random", "urandom", "zero"})
+    writable: ClassVar[frozenset[str]] = frozenset()
+    etc: ClassVar[frozenset[str]] = frozenset(
+        {"passwd", "group", "hosts", "nsswitch.conf", "resolv.conf", "ssl", "ld.so.cache"}
+    )
+
+    def __init__(self, run_dir: Path) -> None:
+        self.run_dir = run_dir
+
+    @abstractmethod
+    def make(
+        self, bounds: GuestBounds | None = None, network: NetworkSettings | None = None
+    ) -> ContainerFactory:
+        """Without `network`: no way out is prepared."""
+
+    def members(self, factory: ContainerFactory, guest: Container) -> set[int]:
+        """The host's ids of a guest's processes."""
+        return guest_members(self.instance(factory), guest)
+
+    def instance(self, factory: ContainerFactory) -> str:
+        assert isinstance(factory, ProcessFactory | DockerFactory)
+        return factory.instance
+
+    @abstractmethod
+    def check(self) -> None:
+        """Nothing is left on this host."""
+
+
+class ProcessKit(Kit):
+    name = "process"
+    namespaces = Kit.namespaces | {"user"}
+
+    def make(
+        self, bounds: GuestBounds | None = None, network: NetworkSettings | None = None
+    ) -> ProcessFactory:
+        return make_factory(self.run_dir, bounds, network)
+
+    def check(self) -> None:
+        assert leftovers() == {}
+
+
+class DockerKit(Kit):
+    """The engine gives all guests its own user namespace (unless it remaps), terminals and shared memory of their own, and
+    lets a process make itself the first to die when memory ends."""
+
+    name = "docker"
+    devices = Kit.devices | {"tty", "ptmx", "pts", "shm", "mqueue", "console"}
+    writable = frozenset({"/proc/self/oom_score_adj"})
+    etc = Kit.etc | {"hostname", "mtab"}
+
+    def __init__(self, run_dir: Path, host: str) -> None:
+        super().__init__(run_dir)
+        self.host = host
+
+    def make(
+        self,
+        bounds: GuestBounds | None = None,
+        network: NetworkSettings | None = None,
+        settings: DockerSettings | None = None,
+    ) -> DockerFactory:
+        chosen = settings or docker_guests.settings_of(self.host)
+        return docker_guests.make_docker_factory(self.run_dir, chosen, bounds, network)
+
+    def check(self) -> None:
+        """A busy engine takes its time to remove what is dead: it is given that, and then a hand."""
+        deadline = time.monotonic() + docker_guests.PATIENCE_S
+        while docker_guests.containers_of(self.host, self.run_dir) and time.monotonic() < deadline:
+            docker_guests.remove_containers(self.host, self.run_dir)
+        docker_guests.remove_groups(INSTANCES)
+        assert docker_guests.containers_of(self.host, self.run_dir) == []
+        assert leftovers() == {}
+
+
+@contextlib.contextmanager
+def kit_of(name: str, request: pytest.FixtureRequest) -> Iterator[Kit]:
+    with short_folder() as folder:
+        kit: Kit
+        if name == "docker":
+            kit = DockerKit(folder, request.getfixturevalue("docker_with_probe"))
+        else:
+            kit = ProcessKit(folder)
+        yield kit
+        kit.check()
