@@ -18,7 +18,10 @@ TABLE: dict[str, dict[str, str]] = {
         "couchdb": "upwhisk.backends.store.couchdb:CouchStore",
     },
     "bus": {"memory": "upwhisk.backends.bus.memory:MemoryBus"},
-    "nodes": {"memory": "upwhisk.backends.nodes.memory:MemoryRegistry"},
+    "nodes": {
+        "memory": "upwhisk.backends.nodes.memory:MemoryRegistry",
+        "consul": "upwhisk.backends.nodes.consul:ConsulRegistry",
+    },
     "containers": {"process": "upwhisk.invoker.containers.process:ProcessFactory"},
     "logs": {"inline": "upwhisk.backends.logs.inline:InlineLogStore"},
     "forecaster": {"persistence": "upwhisk.invoker.host.persistence:PersistenceForecaster"},
