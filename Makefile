@@ -3,7 +3,7 @@ SHELL := /bin/bash
 VENV  := .venv
 PY    := $(VENV)/bin/python
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types imports unit wheel test-crash test-v2 test-power clean run bench bench-tools bench-latency bench-throughput bench-cold bench-overload bench-idle bench-start bench-cli
+.PHONY: help setup demo test lint types imports unit wheel services test-crash test-v2 test-power clean run bench bench-tools bench-latency bench-throughput bench-cold bench-overload bench-idle bench-start bench-cli
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -34,6 +34,9 @@ unit: setup ## the fast tests alone
 
 wheel: setup ## build the wheel, install it in an empty directory, try it there
 	@$(PY) scripts/wheel_test.py
+
+services: setup ## fetch and build the real Kafka, Consul, Docker... that tests use (make test does it too)
+	@scripts/services prepare
 
 test-crash: setup ## kill -9 at random moments under load, as root (ROUNDS=200 IDS=500 SEED=...)
 	@$(PY) scripts/crash_rounds.py --rounds $(or $(ROUNDS),200) --ids $(or $(IDS),500) $(if $(SEED),--seed $(SEED))
