@@ -16,7 +16,10 @@ TABLE: dict[str, dict[str, str]] = {
         "sqlite": "upwhisk.backends.store.sqlite:SQLiteStore",
         "memory": "upwhisk.backends.store.memory:MemoryStore",
     },
-    "bus": {"memory": "upwhisk.backends.bus.memory:MemoryBus"},
+    "bus": {
+        "memory": "upwhisk.backends.bus.memory:MemoryBus",
+        "kafka": "upwhisk.backends.bus.kafka:KafkaBus",
+    },
     "nodes": {"memory": "upwhisk.backends.nodes.memory:MemoryRegistry"},
     "containers": {"process": "upwhisk.invoker.containers.process:ProcessFactory"},
     "logs": {"inline": "upwhisk.backends.logs.inline:InlineLogStore"},
