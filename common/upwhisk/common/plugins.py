@@ -17,7 +17,10 @@ TABLE: dict[str, dict[str, str]] = {
         "memory": "upwhisk.backends.store.memory:MemoryStore",
         "couchdb": "upwhisk.backends.store.couchdb:CouchStore",
     },
-    "bus": {"memory": "upwhisk.backends.bus.memory:MemoryBus"},
+    "bus": {
+        "memory": "upwhisk.backends.bus.memory:MemoryBus",
+        "kafka": "upwhisk.backends.bus.kafka:KafkaBus",
+    },
     "nodes": {
         "memory": "upwhisk.backends.nodes.memory:MemoryRegistry",
         "consul": "upwhisk.backends.nodes.consul:ConsulRegistry",
