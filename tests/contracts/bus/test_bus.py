@@ -181,7 +181,7 @@ async def test_what_a_controller_keeps_of_work(bus: MessageBus) -> None:
         Settled(record=record(work.activation_id)),
         Discarded(activation_id=work.activation_id),
     )
-    bundle = Bundle(owner=ControllerId("c"), epoch=3, number=7, entries=entries)
+    bundle = Bundle(owner=ControllerId("c"), number=7, entries=entries)
     begun = Begun(activation_id=work.activation_id, node=NodeId("n"), attempt=1, dispatch=2)
     await bus.send("t", bundle)
     await bus.send("t", begun)
