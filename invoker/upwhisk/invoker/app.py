@@ -22,7 +22,7 @@ from upwhisk.invoker.activation import Runner, RunnerPorts
 from upwhisk.invoker.consumer import Consumer
 from upwhisk.invoker.keys import KeyRing
 from upwhisk.invoker.pool.pool import Pool
-from upwhisk.invoker.pool.state import PoolLimits
+from upwhisk.invoker.pool.slots import PoolLimits
 from upwhisk.invoker.report import Heartbeat
 
 log = structlog.get_logger(__name__)
@@ -104,6 +104,7 @@ class InvokerNode(Resource):
         return PoolLimits(
             memory_mb=memory_mb,
             starts_at_once=pool.starts_at_once,
+            start_s=pool.start_s,
             freeze_after_s=pool.freeze_after_s,
             evict_after_s=pool.evict_after_s,
             prewarm=specs,
