@@ -49,7 +49,7 @@ class ActivationMessage(msgspec.Struct, kw_only=True, tag="activation"):
     `accepted_ms`: when the request was accepted, ms since the epoch; queued work expires by it.
     `stored`: its namespace keeps records. `journalled`: its acceptance is durable, so its start has to be made durable
     before it runs. `attempt` counts starts, `dispatch` hand-overs to nodes: an outcome counts only if it is of the last
-    hand-over. `incarnation`: of the node it was sent to; another one drops it.
+    hand-over, to `node`, which drops it if it is not in that `incarnation` any more.
     """
 
     activation_id: ActivationId
@@ -72,6 +72,7 @@ class ActivationMessage(msgspec.Struct, kw_only=True, tag="activation"):
     traceparent: str | None = None
     placed: Why | None = None
     dispatch: int = 0
+    node: NodeId = NodeId("")
     incarnation: str = ""
     form: int = FORM
 
@@ -151,8 +152,8 @@ class Carried(msgspec.Struct, frozen=True, kw_only=True, tag="carried"):
 
     message: ActivationMessage
     attempt: int
+    begun: bool = False
     progress: bytes | None = None
-    node: NodeId = NodeId("")
 
 
 Entry = Accepted | Begun | Dispatched | Noted | Settled | Discarded | Carried

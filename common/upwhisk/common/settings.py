@@ -70,6 +70,11 @@ class NodeSettings(_Section, frozen=True):
     kind: Literal["dedicated", "harvest"] = "dedicated"
     memory_mb: NotNegative = 0
     name: str = "0"
+    api_url: str = ""
+    """Where a fleet's API is for this node's guests, `http://host:port`."""
+    metrics_host: str = "127.0.0.1"
+    metrics_port: Port | None = 0
+    """Where a node of a fleet serves its metrics; 0 takes a free port."""
     lease_s: Seconds = 3.0
     """A node that is not heard of for so long takes no new work and what it had is lost to it."""
 

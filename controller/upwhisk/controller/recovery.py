@@ -70,13 +70,19 @@ class Recovery:
         self._ports = ports
 
     async def run(self) -> int:
-        """Returns how many entries were taken up. The nodes need not be there yet."""
-        entries = await self._ports.store.journal.pending()
+        """Take up all that the journal holds; the nodes need not be there yet."""
+        return await self.take_up(await self._ports.store.journal.pending())
+
+    async def take_up(self, entries: Sequence[JournalEntry]) -> int:
+        """Returns how many entries were taken up. Work that a living node still has stays there."""
         under_way: dict[ActivationId, asyncio.Future[Activation]] = {}
         now_ms = self._ports.clock.now_ms()
         sequences: list[JournalEntry] = []
         ending = []
         for entry in entries:
+            if entry.message.demand.kind != SEQUENCE and self._ports.balancer.is_alive(entry.message):
+                under_way[entry.message.activation_id] = self._ports.balancer.adopt(_taken_up(entry))
+                continue
             match judge(entry, now_ms=now_ms, max_age_s=self._ports.max_age_s):
                 case Verdict.RUN:
                     under_way[entry.message.activation_id] = self._publish(entry)
@@ -95,9 +101,7 @@ class Recovery:
         return len(entries)
 
     def _publish(self, entry: JournalEntry) -> asyncio.Future[Activation]:
-        message = entry.message
-        message.blocking = False
-        message.journalled = True
+        message = _taken_up(entry)
         message.attempt = entry.attempt + 1
         return self._ports.balancer.publish(message)
 
@@ -128,6 +132,13 @@ class Recovery:
         record = await self._end(pending.message, EXPIRED.format(self._ports.max_age_s))
         if not pending.done.done():
             pending.done.set_result(record)
+
+
+def _taken_up(entry: JournalEntry) -> ActivationMessage:
+    message = entry.message
+    message.blocking = False
+    message.journalled = True
+    return message
 
 
 def _limits(message: ActivationMessage) -> NamespaceLimits:

@@ -52,6 +52,7 @@ class Sequences:
         self._ports = ports
         self._tasks = TaskOwner("sequence")
         self._open: dict[ActivationId, str] = {}
+        self._running: dict[asyncio.Task[None], str] = {}
 
     async def begin(
         self, message: ActivationMessage, identity: Identity, *, accepted: bool = False
@@ -73,8 +74,16 @@ class Sequences:
         done: asyncio.Future[Activation] = asyncio.get_running_loop().create_future()
         self._open[message.activation_id] = message.namespace
         run = _Run(self, self._ports, message, identity, progress, under_way)
-        self._tasks.start(self._finish(run, done), "sequence")
+        task = self._tasks.start(self._finish(run, done), "sequence")
+        self._running[task] = message.controller
+        task.add_done_callback(lambda ended: self._running.pop(ended, None))
         return done
+
+    def give_up(self, controller: str) -> None:
+        """Stop the sequences whose journal is another controller's now: they go on there."""
+        for task, owner in list(self._running.items()):
+            if owner == controller:
+                task.cancel()
 
     async def _finish(self, run: _Run, done: asyncio.Future[Activation]) -> None:
         try:

@@ -11,17 +11,17 @@ from dataclasses import dataclass
 import structlog
 
 from upwhisk.common.clock import Clock
-from upwhisk.common.errors import ContainerCreateFailed, ContainerGone, ImageMissing, StoreUnavailable
+from upwhisk.common.errors import ContainerCreateFailed, ContainerGone, ImageMissing
 from upwhisk.common.ids import ActivationId, NodeId
-from upwhisk.common.messages import ActivationMessage, Completion
+from upwhisk.common.messages import ActivationMessage
 from upwhisk.common.model.activation import Activation, Status, failed
 from upwhisk.common.model.placed import Phases, Placed
-from upwhisk.common.spi.bus import Delivery, MessageBus, controller_topic
+from upwhisk.common.spi.bus import Delivery
 from upwhisk.common.spi.logs import LogStore
-from upwhisk.common.spi.store import Journal
 from upwhisk.common.unfinished import fallback
 from upwhisk.invoker import outcome as outcomes
 from upwhisk.invoker.actions import ActionCache, ActionGone, ActionUnfetched, Runnable
+from upwhisk.invoker.handback import Handback
 from upwhisk.invoker.keys import KeyRing
 from upwhisk.invoker.outcome import Outcome
 from upwhisk.invoker.output import GuestOutput, log_line
@@ -50,8 +50,7 @@ class RunnerPorts:
     pool: Pool
     actions: ActionCache
     keys: KeyRing
-    journal: Journal
-    bus: MessageBus
+    handback: Handback
     logs: LogStore
     clock: Clock
 
@@ -72,23 +71,25 @@ class Runner:
         assert isinstance(message, ActivationMessage)
         self.running[message.activation_id] = "queued"
         try:
-            if await self._recorded(message):
-                delivery.done()
+            await self._to_its_end(message)
+            delivery.done()
         finally:
             del self.running[message.activation_id]
 
-    async def _recorded(self, message: ActivationMessage) -> bool:
-        """False if the node stopped first. The last border: whatever else goes wrong in here ends with a record."""
+    async def _to_its_end(self, message: ActivationMessage) -> None:
+        """The last border: whatever goes wrong in here that nobody thought of, the activation has its record."""
+        handback = self._ports.handback
         try:
             record = await self._record_of(message)
             if record is None:
-                return False
-            await self._settle(message, record)
+                await handback.give_back(message)
+                return
+            self.running[message.activation_id] = "storing"
+            await handback.settle(message, record)  # 7. durable, then whoever waits is told
         except Exception as error:
             log.exception("activation broken off", action="activation.broken", id=message.activation_id)
             reason = BROKEN.format(type(error).__name__)
-            await self._settle(message, self._fallback(message, outcomes.of_platform(reason)))
-        return True
+            await handback.settle(message, self._fallback(message, outcomes.of_platform(reason)))
 
     async def _record_of(self, message: ActivationMessage) -> Activation | None:
         """Steps 1 to 6; None when the node stops before the activation has started: it stays accepted."""
@@ -124,10 +125,8 @@ class Runner:
         outcome: Outcome | None = None
         try:
             # 2. The start is durable before anything is sent to the guest.
-            if message.journalled:
-                if self.stopping:
-                    return None
-                await self._ports.journal.begin(message.activation_id, message.attempt)
+            if (self.stopping and message.journalled) or not await self._ports.handback.begin(message):
+                return None
             start_ms = self._ports.clock.now_ms()
             sink = self._ports.logs.open(
                 message.namespace, message.activation_id, limit_bytes=runnable.action.limits.logs * _MIB
@@ -249,27 +248,6 @@ class Runner:
 
     def _fallback(self, message: ActivationMessage, outcome: Outcome) -> Activation:
         return fallback(message, outcome.response, now_ms=self._ports.clock.now_ms(), node=self._node)
-
-    async def _settle(self, message: ActivationMessage, record: Activation) -> None:
-        """7. One durable append, then the completion: the caller's answer and the permit."""
-        self.running[message.activation_id] = "storing"
-        stored = True
-        try:
-            if message.stored:
-                stored = await self._ports.journal.settle(record)
-            elif message.journalled:
-                await self._ports.journal.discard(record.activation_id)
-        except StoreUnavailable as error:
-            log.error("record not stored", action="activation.not_stored", id=record.activation_id, reason=str(error))
-        if not stored:
-            log.info("late outcome dropped", action="activation.fenced", id=record.activation_id)
-        completion = Completion(
-            activation_id=message.activation_id,
-            node=self._node,
-            attempt=message.attempt,
-            record=record,
-        )
-        await self._ports.bus.send(controller_topic(message.controller), completion)
 
 
 def _watch(lease: Lease) -> None:

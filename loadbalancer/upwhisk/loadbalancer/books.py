@@ -62,6 +62,10 @@ class NodeBook:
     def take(self, key: Key, demand: Demand) -> Permit | None:
         if self.refusal(key, demand) is not None:
             return None
+        return self.force(key, demand)
+
+    def force(self, key: Key, demand: Demand) -> Permit:
+        """A permit for work that the node has already, whether it fits or not."""
         needed = self._needed(key, demand)
         self._book(key[0], needed)
         if demand.concurrency > 1:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from upwhisk.common.spi.nodes import NodeRegistry, NodeReport
+from upwhisk.common.ids import NodeId
+from upwhisk.common.spi.nodes import NodeRegistry, NodeReport, NodeState
 from upwhisk.loadbalancer.books import NodeBook
 from upwhisk.loadbalancer.placement import Node
+
+Lost = Callable[[str, str, str], None]
+"""Told a node, the incarnation that is lost, and why."""
 
 
 class NodeView:
@@ -17,6 +21,8 @@ class NodeView:
         self._books: dict[str, NodeBook] = {}
         self._end: Callable[[], None] | None = None
         self._changed: Callable[[], None] = _nothing
+        self._lost: Lost = _nobody
+        self._living: dict[str, str] = {}
         self.nodes: tuple[Node, ...] = ()
 
     def start(self, changed: Callable[[], None]) -> None:
@@ -28,6 +34,18 @@ class NodeView:
         if self._end is not None:
             self._end()
             self._end = None
+
+    def on_lost(self, notify: Lost) -> None:
+        self._lost = notify
+
+    def share(self, controllers: int) -> None:
+        self._controllers = controllers
+
+    def incarnation(self, node: str) -> str:
+        return self._living.get(node, "")
+
+    def is_alive(self, node: str, incarnation: str) -> bool:
+        return self._living.get(node) == incarnation
 
     def book(self, node: str) -> NodeBook:
         return self._books[node]
@@ -41,8 +59,23 @@ class NodeView:
             book.memory_mb = report.memory_mb
             nodes.append(Node(report, book))
         self.nodes = tuple(nodes)
+        self._tell_lost(reports)
         self._changed()
+
+    def _tell_lost(self, reports: tuple[NodeReport, ...]) -> None:
+        before = self._living
+        gone = {r.node: r.reason for r in reports if r.state is NodeState.OFFLINE}
+        self._living = {r.node: r.incarnation for r in reports if r.state is not NodeState.OFFLINE}
+        for node, incarnation in before.items():
+            now = self._living.get(NodeId(node))
+            if now != incarnation:
+                reason = gone.get(NodeId(node), "it left") if now is None else "it was started again"
+                self._lost(node, incarnation, reason)
 
 
 def _nothing() -> None:
+    return None
+
+
+def _nobody(node: str, incarnation: str, reason: str) -> None:
     return None

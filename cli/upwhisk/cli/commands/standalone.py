@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import click
 import msgspec
 
+from upwhisk.cli.processes import process_age_s, run_process, startup_errors
 from upwhisk.cli.standalone import Ready, Standalone
-from upwhisk.common.errors import StartupError
 from upwhisk.common.logging import configure
 from upwhisk.common.settings import Settings, load_settings
 
@@ -50,15 +47,11 @@ def standalone(
     Needs no other service. What was accepted survives a crash. Stop it with Ctrl-C or SIGTERM: what runs may
     finish; a second signal stops at once.
     """
-    try:
+    with startup_errors():
         settings = _override(load_settings(config), host, port, node_kind, insecure_http)
         configure(settings.log)
         folder = data or Path.home() / ".local/share/upwhisk"
         _run(settings, folder.absolute(), auth_file)
-    except StartupError as error:
-        click.secho("error: ", fg="red", err=True, nl=False)
-        click.echo(str(error), err=True)
-        sys.exit(1)
 
 
 def _override(
@@ -76,17 +69,14 @@ def _override(
 
 
 def _run(settings: Settings, data: Path, auth_file: Path | None) -> None:
-    import uvloop
-
     async def main() -> None:
         await Standalone(settings, data, auth_file=auth_file).run(_say)
 
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(main())
+    run_process(main)
 
 
 def _say(ready: Ready) -> None:
-    took = _process_age_s()
+    took = process_age_s()
     click.echo(f"upwhisk is ready at {ready.url} ({took:.1f} s); guests' network: {ready.network}")
     for finding in ready.findings:
         click.echo(f"  note: {finding}")
@@ -94,10 +84,3 @@ def _say(ready: Ready) -> None:
         click.echo(f"  key of 'guest' (shown this once): {ready.key.text}")
     click.echo(f"  use it with: export WSK_CONFIG_FILE={ready.wskprops}")
     sys.stdout.flush()
-
-
-def _process_age_s() -> float:
-    """Seconds since this process was executed, the interpreter's own start included (proc(5), field 22 of stat)."""
-    fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
-    started_s = int(fields[19]) / os.sysconf("SC_CLK_TCK")
-    return time.clock_gettime(time.CLOCK_BOOTTIME) - started_s

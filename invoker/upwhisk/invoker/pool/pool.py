@@ -245,6 +245,12 @@ class Pool(Resource):
             await running.container.destroy()
             del self._running[number]
 
+    def end_busy(self) -> None:
+        """Destroy every container that runs something: their activations end."""
+        for number, slot in list(self.state.slots.items()):
+            if slot.active and number in self._running:
+                self._spawn(self._running[number].container.destroy(), f"destroy-{number}")
+
     # -- time -----------------------------------------------------------------------------------------------------
 
     def _schedule_tick(self) -> None:

@@ -1,0 +1,27 @@
+"""Makes the container factory that the settings name."""
+
+from __future__ import annotations
+
+from upwhisk.cli.node_runtimes import NodeRuntimes
+from upwhisk.common.ids import new_instance_id
+from upwhisk.common.plugins import load
+from upwhisk.common.settings import Settings
+from upwhisk.common.spi.containers import ContainerFactory
+from upwhisk.invoker.containers.bounds import GuestBounds, NetworkSettings
+
+
+def make_factory(settings: Settings, runtimes: NodeRuntimes, api_socket: str) -> ContainerFactory:
+    """`api_socket`: the Unix socket of the platform's API, which guests reach through a relay."""
+    guest, node = settings.guest, settings.node
+    bounds = GuestBounds(
+        scratch_mb=guest.scratch_mb,
+        processes=guest.processes,
+        open_files=guest.open_files,
+        cores=guest.cpu_cores,
+        idle=node.kind == "harvest",
+    )
+    network = NetworkSettings(api=api_socket, allow=guest.allow, forwarding=guest.ip_forwarding)
+    factory: ContainerFactory = load("containers", settings.plugins.containers)(
+        new_instance_id(), runtimes.run_dir, runtimes.installations, bounds, network, runtimes.missing
+    )
+    return factory
