@@ -118,7 +118,7 @@ class Balancer(Resource):
     def _try_dispatch(self, pending: Pending) -> bool:
         message = pending.message
         key = key_of(message)
-        decision = place(self._view.nodes, Request(key, message.demand), self._policy)
+        decision = place(self._view.fleet, Request(key, message.demand), self._policy)
         pending.decision = decision
         if decision.node is None:
             return False
@@ -126,7 +126,7 @@ class Balancer(Resource):
         if permit is None:
             return False
         pending.permit = permit
-        message.placed = Why(decision.policy, decision.considered, decision.refused, decision.counts)
+        message.placed = Why(decision.policy, decision.considered, decision.refused, decision.counts, decision.warm)
         self._send(pending, permit)
         return True
 
