@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from upwhisk.common.messages import ActivationMessage, Demand
 
@@ -55,6 +55,7 @@ class NodeBook:
 
     __slots__ = (
         "_by_namespace",
+        "_heavy_mb",
         "_limit",
         "_reserve",
         "_share",
@@ -63,6 +64,7 @@ class NodeBook:
         "changed",
         "controllers",
         "dirty",
+        "heavy",
         "memory_mb",
         "node",
         "on_take",
@@ -79,6 +81,8 @@ class NodeBook:
         self.sink: list[NodeBook] | None = None
         self.changed: dict[Key, Demand] = {}
         """Actions with a concurrency above 1 whose containers changed since `clean`."""
+        self.heavy: set[str] = set()
+        """Namespaces that hold so much that `at_share` may be true of them."""
         self.on_take: Callable[[], None] | None = None
         self._share = share
         self._by_namespace: dict[str, int] = {}
@@ -92,6 +96,8 @@ class NodeBook:
         self.budget_mb = memory_mb // controllers
         self._limit = self.budget_mb * self._share
         self._reserve = self.budget_mb - self._limit
+        self._heavy_mb = self._limit - self._reserve
+        self.heavy = {namespace for namespace, held in self._by_namespace.items() if held > self._heavy_mb}
         self._mark()
 
     @property
@@ -120,13 +126,6 @@ class NodeBook:
         """Its share alone keeps `namespace` from `needed` MB more."""
         mine = self._by_namespace.get(namespace, 0)
         return mine > 0 and mine + needed > self._limit and self._reserve >= needed
-
-    def heavy(self) -> Iterable[str]:
-        """Namespaces that hold so much that `at_share` may be true of them."""
-        bound = self._limit - self._reserve
-        if self.used_mb <= bound:
-            return ()
-        return [namespace for namespace, held in self._by_namespace.items() if held > bound]
 
     def open_slots(self, key: Key) -> int | None:
         """How many activations of `key` run in its containers, if one of these can take another; else None."""
@@ -195,6 +194,10 @@ class NodeBook:
             self._by_namespace[namespace] = held
         else:
             del self._by_namespace[namespace]
+        if held > self._heavy_mb and held:
+            self.heavy.add(namespace)
+        elif self.heavy:
+            self.heavy.discard(namespace)
 
     # -- for those who keep figures over many books ---------------------------------------------------------------
 

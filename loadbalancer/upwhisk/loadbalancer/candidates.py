@@ -11,8 +11,10 @@ from upwhisk.common.messages import Demand
 from upwhisk.loadbalancer.books import Key
 from upwhisk.loadbalancer.fleet import Fleet
 from upwhisk.loadbalancer.node import Node
-from upwhisk.loadbalancer.pools import Pool, first_with, last_outside, nth_outside, seat_of
+from upwhisk.loadbalancer.pools import NO_KEYS, Keys, Pool, first_with, last_outside, nth_outside, seat_of
 from upwhisk.loadbalancer.sharing import seat_at
+
+_NEAR = (1 << 240) - 1
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -40,12 +42,19 @@ class Candidates:
         self._first = first_with(demand.memory_mb)
         self._shut = fleet.shut.subset(key[0], demand.memory_mb)
         self.shared = fleet.shared.get(key) if demand.concurrency > 1 else None
-        self.floors = [bisect_left(pool.keys, self._first) for pool in self.serving.pools]
-        self.shut: list[list[int]] = [self._shut.keys(pool) for pool in self.serving.pools] if self._shut else []
-        fitting = sum(len(pool.keys) for pool in self.serving.pools) - sum(self.floors)
-        self.count = fitting - sum(map(len, self.shut))
+        self.floors: list[int] = []
+        count = 0
+        for pool in self.serving.pools:
+            floor = bisect_left(pool.keys, self._first)
+            self.floors.append(floor)
+            count += len(pool.keys) - floor
+        self.shut: list[Keys] = []
+        if self._shut is not None:
+            self.shut = [self._shut.keys(pool) for pool in self.serving.pools]
+            count -= sum(map(len, self.shut))
         if self.shared is not None:
-            self.count += sum(self.shared.refused.values())
+            count += sum(self.shared.refused.values())
+        self.count = count
 
     def takes(self, node: Node) -> bool:
         if node.pool not in self.serving.members:
@@ -91,8 +100,8 @@ class Candidates:
         seats = _seats(mask, draw % len(self.fleet.seats), self.fleet.bounds.choices)
         return max(map(self._at, seats), key=lambda node: node.key, default=None)
 
-    def _parts(self) -> Iterable[tuple[Pool, int, list[int]]]:
-        return zip(self.serving.pools, self.floors, self.shut or [[]] * len(self.floors), strict=True)
+    def _parts(self) -> Iterable[tuple[Pool, int, Keys]]:
+        return zip(self.serving.pools, self.floors, self.shut or [NO_KEYS] * len(self.floors), strict=True)
 
     def _of(self, key: int | None) -> Node | None:
         return None if key is None else self._at(seat_of(key))
@@ -108,8 +117,10 @@ def _seats(mask: int, start: int, most: int) -> list[int]:
     found: list[int] = []
     for part, at in ((mask >> start, start), (mask & ((1 << start) - 1), 0)):
         while part and len(found) < most:
-            skipped = (part & -part).bit_length()
-            at += skipped
-            part >>= skipped
-            found.append(at - 1)
+            near = part & _NEAR  # a short number: looking at the whole one costs a microsecond
+            bits = near or part
+            skipped = (bits & -bits).bit_length() - 1
+            found.append(at + skipped)
+            at += skipped + 1
+            part >>= skipped + 1
     return found

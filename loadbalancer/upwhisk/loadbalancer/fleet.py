@@ -6,6 +6,7 @@ on it up to date. `docs/placement.md` says what is kept, and why a decision cost
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_left, insort
 from dataclasses import dataclass
 from heapq import heappop, heappush
@@ -15,7 +16,7 @@ from upwhisk.common.messages import Demand
 from upwhisk.common.spi.nodes import NodeReport, NodeState
 from upwhisk.loadbalancer.books import Key, NodeBook
 from upwhisk.loadbalancer.node import Node
-from upwhisk.loadbalancer.pools import Fits, Pool, free_of
+from upwhisk.loadbalancer.pools import Fits, Pool
 from upwhisk.loadbalancer.sharing import Shared, Shut
 from upwhisk.loadbalancer.trail import Trail
 
@@ -27,7 +28,7 @@ _TAKES_NONE_MB = -(1 << 40)
 @dataclass(frozen=True, slots=True)
 class Bounds:
     """How far a decision looks. `probes`: nodes that `warm` tries from the home on. `choices`: warm nodes it compares.
-    `named`: refusals with the node's name. `scanned`: nodes looked at for these. `trail_after`: probes after which an
+    `named`: refusals with the node's name. `scanned`: nodes looked at for these, at least as many. `trail_after`: probes after which an
     action gets a trail, `trails` how many have one. `sizes`: memory sizes for which the nodes that fit are kept. `bulk`:
     changed books from which on the pools are sorted anew."""
 
@@ -60,8 +61,10 @@ class Fleet:
         """Ordered by id."""
         self.by_id: dict[str, Node] = {}
         self.seats: list[Node | None] = []
+        self.ids: list[str] = []
+        """By seat; of a vacant one whoever sat there last."""
         self.pools: dict[tuple[str, ...], Pool] = {}
-        self.refusing: dict[NodeState, list[str]] = {}
+        self.refusing: dict[NodeState, list[str]] = {state: [] for state in NodeState}
         """Ids of nodes that take no work for their state, ordered."""
         self.warm: dict[str, int] = {}
         """Key of an action as nodes report it -> bits of the seats that hold warm containers for it."""
@@ -87,12 +90,13 @@ class Fleet:
             self._tell_warm(node, report.warm)
             before, node.report = node.report, report
             if node.state is state and before.kinds == report.kinds:
-                node.reason = reason
+                node.judge(state, reason)
                 return
             self._withdraw(node)
-        node.state, node.reason = state, reason
+        node.judge(state, reason)
         self._offer(node)
-        self._changed(node)
+        if self.trails:
+            self._changed(node)
 
     def remove(self, id: str) -> None:
         node = self.by_id.pop(id)
@@ -109,8 +113,9 @@ class Fleet:
         node = self.by_id[report.node] = Node(report, book, seat)
         if seat == len(self.seats):
             self.seats.append(node)
+            self.ids.append(node.node)
         else:
-            self.seats[seat] = node
+            self.seats[seat], self.ids[seat] = node, node.node
         book.sink = self._dirty
         if not self.nodes or self.nodes[-1].node < report.node:
             self.nodes.append(node)
@@ -141,7 +146,7 @@ class Fleet:
 
     def _offer(self, node: Node) -> None:
         if node.state is not NodeState.HEALTHY:
-            insort(self.refusing.setdefault(node.state, []), node.node)
+            insort(self.refusing[node.state], node.node)
             return
         kinds = tuple(sorted(node.report.kinds))
         pool = self.pools.get(kinds)
@@ -149,7 +154,7 @@ class Fleet:
             pool = self.pools[kinds] = Pool(kinds)
             self._serving.clear()
         pool.add(node)
-        self.fits.moved(node.seat, _TAKES_NONE_MB, node.book.free_mb)
+        self.fits.moved(node.seat, _TAKES_NONE_MB, node.free_mb)
         self._tell_parts(node, node.book.shared())
 
     def _withdraw(self, node: Node) -> None:
@@ -157,10 +162,8 @@ class Fleet:
         if pool is None:
             ids = self.refusing[node.state]
             del ids[bisect_left(ids, node.node)]
-            if not ids:
-                del self.refusing[node.state]
             return
-        self.fits.moved(node.seat, free_of(node.key), _TAKES_NONE_MB)
+        self.fits.moved(node.seat, node.free_mb, _TAKES_NONE_MB)
         pool.discard(node)
         if not pool.keys:
             del self.pools[pool.kinds]
@@ -169,16 +172,27 @@ class Fleet:
 
     def _tell_parts(self, node: Node, changed: dict[Key, Demand]) -> None:
         """What namespaces and shared containers make of a node whose book or pool is another."""
-        self.shut.tell(node)
+        is_heavy = bool(node.heavy or node.book.heavy)
+        if is_heavy:
+            self.shut.tell(node)
         if not changed and not node.open:
             return
-        for key in {*changed, *node.open}:
-            shared = self.shared.get(key)
-            if shared is None:
-                shared = self.shared[key] = Shared(key, changed[key])
-            shared.tell(node)
-            if not shared.spots:
-                del self.shared[key]
+        for key, demand in changed.items():
+            self._tell_shared(key, demand, node)
+        for key in [
+            key
+            for key, spot in node.open.items()
+            if is_heavy or node.pool is None or (spot.memory_mb > node.free_mb) is (spot.refused is None)
+        ]:
+            self._tell_shared(key, self.shared[key].demand, node)
+
+    def _tell_shared(self, key: Key, demand: Demand, node: Node) -> None:
+        shared = self.shared.get(key)
+        if shared is None:
+            shared = self.shared[key] = Shared(key, demand)
+        shared.tell(node)
+        if not shared.spots:
+            del self.shared[key]
 
     # -- changes of books -----------------------------------------------------------------------------------------
 
@@ -201,14 +215,15 @@ class Fleet:
     def _refresh(self, node: Node, bulk: bool) -> None:
         pool = node.pool
         if pool is not None:
-            before = free_of(node.key)
+            before = node.free_mb
             if bulk:
                 pool.recount(node)
             else:
                 pool.move(node)
-                self.fits.moved(node.seat, before, free_of(node.key))
+                self.fits.moved(node.seat, before, node.free_mb)
             self._tell_parts(node, node.book.changed)
-        self._changed(node)
+        if self.trails:
+            self._changed(node)
 
     def _sort(self) -> None:
         keys: dict[Pool, list[int]] = {pool: [] for pool in self.pools.values()}
@@ -217,11 +232,9 @@ class Fleet:
                 keys[node.pool].append(node.key)
         for pool, own in keys.items():
             own.sort()
-            pool.keys = own
+            pool.keys = array("q", own)
 
     def _changed(self, node: Node) -> None:
-        if not self.trails:
-            return
         self.log.append(node)
         if len(self.log) > 4 * len(self.nodes):
             self.trails.clear()

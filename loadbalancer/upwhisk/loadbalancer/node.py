@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from upwhisk.common.spi.nodes import NodeReport, NodeState
 from upwhisk.loadbalancer.books import Key, NodeBook
@@ -18,27 +18,50 @@ class Node:
     in the order of ids; and what its book said when it was last looked at.
     """
 
-    __slots__ = ("book", "budget_mb", "heavy", "key", "open", "place", "pool", "reason", "report", "seat", "state", "used_mb")
+    __slots__ = (
+        "book",
+        "budget_mb",
+        "free_mb",
+        "heavy",
+        "key",
+        "node",
+        "open",
+        "place",
+        "pool",
+        "reason",
+        "report",
+        "seat",
+        "state",
+        "text",
+        "used_mb",
+    )
 
     def __init__(self, report: NodeReport, book: NodeBook, seat: int) -> None:
+        self.node: str = report.node
         self.report = report
         self.book = book
         self.seat = seat
         self.place = -1
-        self.state = NodeState.HEALTHY
-        self.reason = ""
         self.pool: Pool | None = None
         self.key = 0
+        self.free_mb = 0
         self.used_mb = 0
         self.budget_mb = 0
-        self.heavy: tuple[str, ...] = ()
-        self.open: dict[Key, tuple[int, str | None]] = {}
+        self.heavy: frozenset[str] = frozenset()
+        self.open: dict[Key, Spot] = {}
+        self.judge(NodeState.HEALTHY, "")
 
-    @property
-    def node(self) -> str:
-        return self.report.node
-
-    @property
-    def text(self) -> str:
+    def judge(self, state: NodeState, reason: str) -> None:
+        self.state = state
+        self.reason = reason
+        self.text = f"{state.value}: {reason}" if reason else state.value
         """Why it takes no work, if it does not for its state."""
-        return f"{self.state.value}: {self.reason}" if self.reason else self.state.value
+
+
+class Spot(NamedTuple):
+    """A slot left in a container of an action: its place in the order of all such, the container's memory, and why the
+    node would refuse another container for it."""
+
+    order: int
+    memory_mb: int
+    refused: str | None

@@ -1,36 +1,41 @@
 """Sets of nodes in the order of their free memory, kept as sorted whole numbers. Pure.
 
 A node's key is its free memory above its seat, so that the order of keys is the order by free memory and, among
-equals, the higher seat first. Finding a place in a sorted list of 10,000 numbers takes half a microsecond, moving one
-two; sets whose order does not matter are whole numbers with one bit for each seat.
+equals, the higher seat first. Finding a place among 10,000 such numbers takes half a microsecond, moving one as long
+again (they lie side by side in memory, which is what counts); sets whose order does not matter are whole numbers with one bit for each seat.
 """
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_left, insort
 from collections.abc import Iterator
+from typing import TypeAlias
 
 from upwhisk.loadbalancer.node import Node
 
 SEATS = 1 << 20
-_LAST = SEATS - 1
+LAST_SEAT = SEATS - 1
+Keys: TypeAlias = "array[int]"
+NO_KEYS: Keys = array("q")
 
 
 def order_key(free_mb: int, seat: int) -> int:
-    return free_mb * SEATS + (_LAST - seat)
+    return free_mb * SEATS + (LAST_SEAT - seat)
 
 
 def seat_of(key: int) -> int:
-    return _LAST - (key & _LAST)
-
-
-def free_of(key: int) -> int:
-    return key // SEATS
+    return LAST_SEAT - (key & LAST_SEAT)
 
 
 def first_with(free_mb: int) -> int:
     """The lowest key of any node with so much memory free."""
     return free_mb * SEATS
+
+
+def remove(keys: Keys, key: int) -> None:
+    """It is there."""
+    del keys[bisect_left(keys, key)]
 
 
 class Pool:
@@ -40,7 +45,7 @@ class Pool:
 
     def __init__(self, kinds: tuple[str, ...]) -> None:
         self.kinds = kinds
-        self.keys: list[int] = []
+        self.keys: Keys = array("q")
         self.used_mb = 0
         self.budget_mb = 0
         self.mask = 0
@@ -58,7 +63,7 @@ class Pool:
         node.pool = None
         self.used_mb -= node.used_mb
         self.budget_mb -= node.budget_mb
-        del self.keys[bisect_left(self.keys, node.key)]
+        remove(self.keys, node.key)
         self.mask ^= 1 << node.seat
 
     def move(self, node: Node) -> None:
@@ -66,7 +71,7 @@ class Pool:
         old = node.key
         self.recount(node)
         if node.key != old:
-            del self.keys[bisect_left(self.keys, old)]
+            remove(self.keys, old)
             insort(self.keys, node.key)
 
     def recount(self, node: Node) -> None:
@@ -77,10 +82,11 @@ class Pool:
 
     def _count(self, node: Node) -> None:
         book = node.book
-        node.used_mb, node.budget_mb = book.used_mb, book.budget_mb
-        node.key = order_key(book.free_mb, node.seat)
-        self.used_mb += node.used_mb
-        self.budget_mb += node.budget_mb
+        used_mb, budget_mb, free_mb = book.used_mb, book.budget_mb, book.free_mb
+        node.used_mb, node.budget_mb, node.free_mb = used_mb, budget_mb, free_mb
+        node.key = order_key(free_mb, node.seat)
+        self.used_mb += used_mb
+        self.budget_mb += budget_mb
 
 
 class Subset:
@@ -89,7 +95,7 @@ class Subset:
     __slots__ = ("_keys", "_members", "mask")
 
     def __init__(self) -> None:
-        self._keys: dict[Pool, list[int]] = {}
+        self._keys: dict[Pool, Keys] = {}
         self._members: dict[Node, tuple[Pool, int]] = {}
         self.mask = 0
 
@@ -99,14 +105,14 @@ class Subset:
     def __contains__(self, node: Node) -> bool:
         return node in self._members
 
-    def keys(self, pool: Pool) -> list[int]:
-        return self._keys.get(pool) or []
+    def keys(self, pool: Pool) -> Keys:
+        return self._keys.get(pool, NO_KEYS)
 
     def add(self, node: Node) -> None:
         """It is in a pool and not in here."""
         assert node.pool is not None
         self._members[node] = node.pool, node.key
-        insort(self._keys.setdefault(node.pool, []), node.key)
+        insort(self._keys.setdefault(node.pool, array("q")), node.key)
         self.mask ^= 1 << node.seat
 
     def discard(self, node: Node) -> None:
@@ -115,7 +121,7 @@ class Subset:
             return
         pool, key = found
         keys = self._keys[pool]
-        del keys[bisect_left(keys, key)]
+        remove(keys, key)
         if not keys:
             del self._keys[pool]
         self.mask ^= 1 << node.seat
@@ -143,6 +149,8 @@ class Fits:
 
     def moved(self, seat: int, old_mb: int, new_mb: int) -> None:
         """Its free memory changed; a negative one says that it takes no work."""
+        if not self._sizes:
+            return
         low, high = (old_mb, new_mb) if old_mb < new_mb else (new_mb, old_mb)
         for index in range(bisect_left(self._sizes, low + 1), bisect_left(self._sizes, high + 1)):
             self._masks[self._sizes[index]] ^= 1 << seat
@@ -163,7 +171,7 @@ def _bits(keys: Iterator[int]) -> int:
     return int(digits, 2) if digits else 0
 
 
-def last_outside(keys: list[int], floor: int, inside: list[int]) -> int | None:
+def last_outside(keys: Keys, floor: int, inside: Keys) -> int | None:
     """The highest of `keys[floor:]` that is not in `inside`, which is a sorted part of them; None: all are."""
     low, high = 0, len(inside)
     while low < high:  # how many of the highest ones are inside
@@ -176,12 +184,12 @@ def last_outside(keys: list[int], floor: int, inside: list[int]) -> int | None:
     return keys[index] if index >= floor else None
 
 
-def first_outside(keys: list[int], floor: int, inside: list[int]) -> int | None:
+def first_outside(keys: Keys, floor: int, inside: Keys) -> int | None:
     """The lowest of `keys[floor:]` that is not in `inside`, which is a sorted part of them; None: all are."""
     return nth_outside(keys, floor, inside, 0)
 
 
-def nth_outside(keys: list[int], floor: int, inside: list[int], nth: int) -> int | None:
+def nth_outside(keys: Keys, floor: int, inside: Keys, nth: int) -> int | None:
     """The one of `keys[floor:]` not in `inside` that has `nth` such before it; None if there are not so many."""
     low, high = 0, len(inside)
     while low < high:  # how many of `inside` stand before it

@@ -7,16 +7,17 @@ nodes that take no work at all, and of free memory, fullest first, for the rest.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from itertools import chain, islice
+from operator import itemgetter
 
-from upwhisk.common.spi.nodes import NodeState
 from upwhisk.loadbalancer.books import AT_SHARE, NO_PERMIT
 from upwhisk.loadbalancer.candidates import Candidates
-from upwhisk.loadbalancer.pools import seat_of
+from upwhisk.loadbalancer.pools import LAST_SEAT, seat_of
 
-Named = Callable[[int], dict[str, str]]
-"""At most so many nodes and their reasons."""
+Reason = tuple[int, str, list[str] | None, Sequence[Sequence[int]]]
+"""How many nodes, why, and either the ids of those whose own texts say more, or the keys of those that it is said of."""
+_count_of = itemgetter(0)
 
 
 def no_runtime(kind: str) -> str:
@@ -25,63 +26,58 @@ def no_runtime(kind: str) -> str:
 
 def refusals(candidates: Candidates) -> tuple[dict[str, str], dict[str, int]]:
     """Node -> reason for those named, and reason -> nodes for all. A node's state is counted without its explanation."""
-    reasons = [*_states(candidates), *_runtimes(candidates), *_books(candidates)]
-    reasons.sort(key=lambda one: one[0])
+    reasons: list[Reason] = [
+        (len(ids), state.value, ids, ()) for state, ids in candidates.fleet.refusing.items() if ids
+    ]
+    if candidates.serving.others:
+        reasons.append(_runtime(candidates))
+    reasons += _books(candidates)
+    reasons.sort(key=_count_of)
     refused: dict[str, str] = {}
-    left = candidates.fleet.bounds.named
-    for position, (_, _, name) in enumerate(reasons):
-        named = name(-(-left // (len(reasons) - position)))
-        left -= len(named)
-        refused |= named
-    return refused, {reason: count for count, reason, _ in reasons}
+    by_id, left, most_named = candidates.fleet.by_id, len(reasons), candidates.fleet.bounds.named
+    for _, reason, ids, keys in reasons:
+        most = -(-(most_named - len(refused)) // left)
+        left -= 1
+        if ids is not None:
+            for node in ids[:most]:
+                refused[node] = by_id[node].text
+        else:
+            _name(candidates, refused, reason, keys, most)
+    return refused, {reason: count for count, reason, _, _ in reasons}
 
 
-def _states(candidates: Candidates) -> list[tuple[int, str, Named]]:
-    by_id = candidates.fleet.by_id
-
-    def of(ids: list[str]) -> Named:
-        return lambda most: {node: by_id[node].text for node in ids[:most]}
-
-    refusing = candidates.fleet.refusing
-    return [(len(refusing[state]), state.value, of(refusing[state])) for state in NodeState if state in refusing]
+def _runtime(candidates: Candidates) -> Reason:
+    keys = [pool.keys for pool in candidates.serving.others]
+    return sum(map(len, keys)), no_runtime(candidates.request.demand.kind), None, keys
 
 
-def _runtimes(candidates: Candidates) -> list[tuple[int, str, Named]]:
-    lists = [pool.keys for pool in candidates.serving.others]
-    if not lists:
-        return []
-    reason = no_runtime(candidates.request.demand.kind)
-    return [(sum(map(len, lists)), reason, lambda most: _named(candidates, reason, lists, most, shares=False))]
-
-
-def _books(candidates: Candidates) -> list[tuple[int, str, Named]]:
+def _books(candidates: Candidates) -> list[Reason]:
     shared, bounds = candidates.shared, candidates.fleet.bounds
-    most = max(bounds.named, bounds.scanned)
-    floors = zip(candidates.serving.pools, candidates.floors, strict=True)
-    full = [pool.keys[: min(floor, most)] for pool, floor in floors]
-    found: list[tuple[int, str, Named]] = []
-    for reason, count, lists in (
-        (NO_PERMIT, sum(candidates.floors), full),
-        (AT_SHARE, sum(map(len, candidates.shut)), candidates.shut),
-    ):
-        left = count - shared.refused[reason] if shared is not None else count
-        if left:
-            found.append((left, reason, _namer(candidates, reason, lists)))
+    short, shut = sum(candidates.floors), sum(map(len, candidates.shut))
+    if shared is not None:
+        short, shut = short - shared.refused[NO_PERMIT], shut - shared.refused[AT_SHARE]
+    found: list[Reason] = []
+    if short:
+        most = bounds.named if shared is None else bounds.scanned
+        floors = zip(candidates.serving.pools, candidates.floors, strict=True)
+        found.append((short, NO_PERMIT, None, [pool.keys[: min(floor, most)] for pool, floor in floors]))
+    if shut:
+        found.append((shut, AT_SHARE, None, candidates.shut))
     return found
 
 
-def _namer(candidates: Candidates, reason: str, lists: list[list[int]]) -> Named:
-    return lambda most: _named(candidates, reason, lists, most, shares=True)
-
-
-def _named(
-    candidates: Candidates, reason: str, lists: list[list[int]], most: int, *, shares: bool
-) -> dict[str, str]:
-    """`shares`: leave out nodes that take it into a container they have; then no more than `scanned` are looked at."""
-    seats = candidates.fleet.seats
-    if not shares or candidates.shared is None:
-        nodes = (seats[seat_of(key)] for key in islice(chain.from_iterable(lists), most))
-        return {node.node: reason for node in nodes if node is not None}
-    key = candidates.request.key
-    looked = (seats[seat_of(one)] for one in islice(chain.from_iterable(lists), candidates.fleet.bounds.scanned))
-    return {node.node: reason for node in islice((n for n in looked if n is not None and key not in n.open), most)}
+def _name(
+    candidates: Candidates, refused: dict[str, str], reason: str, keys: Sequence[Sequence[int]], most: int
+) -> None:
+    """Leave out nodes that take it into a container they have; then no more than `scanned` are looked at."""
+    fleet = candidates.fleet
+    ids = fleet.ids
+    every = keys[0] if len(keys) == 1 else chain.from_iterable(keys)
+    if candidates.shared is None:
+        for key in islice(every, most):
+            refused[ids[LAST_SEAT - (key & LAST_SEAT)]] = reason  # `seat_of`, twenty times over
+        return
+    wanted = candidates.request.key
+    looked = (fleet.by_id[ids[seat_of(key)]] for key in islice(every, fleet.bounds.scanned))
+    for node in islice((node for node in looked if wanted not in node.open), most):
+        refused[node.node] = reason

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
+from array import array
+from bisect import insort
 
 from upwhisk.common.messages import Demand
 from upwhisk.loadbalancer.books import AT_SHARE, NO_PERMIT, Key
-from upwhisk.loadbalancer.node import Node
-from upwhisk.loadbalancer.pools import SEATS, Subset
+from upwhisk.loadbalancer.node import Node, Spot
+from upwhisk.loadbalancer.pools import SEATS, Keys, Subset, remove
 
 
 class Shut:
@@ -38,11 +39,11 @@ class Shut:
         return found if len(found) else None
 
     def tell(self, node: Node) -> None:
-        """Its book or its pool is another."""
-        heavy = tuple(node.book.heavy()) if node.pool is not None else ()
+        """Its book or its pool is another. Nothing to do for one that is and was in no namespace's hands."""
+        heavy = frozenset(node.book.heavy) if node.pool is not None else frozenset()
         if not heavy and not node.heavy:
             return
-        for namespace in {*node.heavy, *heavy}:
+        for namespace in node.heavy | heavy:
             nodes = self._heavy.setdefault(namespace, set())
             (nodes.add if namespace in heavy else nodes.discard)(node)
             for memory_mb, subset in self._sizes.get(namespace, {}).items():
@@ -67,22 +68,22 @@ class Shared:
     def __init__(self, key: Key, demand: Demand) -> None:
         self.key = key
         self.demand = demand
-        self.spots: list[int] = []
+        self.spots: Keys = array("q")
         self.refused = {NO_PERMIT: 0, AT_SHARE: 0}
 
     def tell(self, node: Node) -> None:
         """Its book or its pool is another."""
         before = node.open.pop(self.key, None)
         if before is not None:
-            del self.spots[bisect_left(self.spots, before[0])]
-            if before[1] is not None:
-                self.refused[before[1]] -= 1
+            remove(self.spots, before.order)
+            if before.refused is not None:
+                self.refused[before.refused] -= 1
         running = node.book.open_slots(self.key)
         if running is None or node.pool is None or not node.pool.serves(self.demand.kind):
             return
-        spot, reason = running * SEATS + node.seat, node.book.refusal_of_new(self.key, self.demand)
-        node.open[self.key] = spot, reason
-        insort(self.spots, spot)
+        order, reason = running * SEATS + node.seat, node.book.refusal_of_new(self.key, self.demand)
+        node.open[self.key] = Spot(order, self.demand.memory_mb, reason)
+        insort(self.spots, order)
         if reason is not None:
             self.refused[reason] += 1
 

@@ -17,7 +17,7 @@ from upwhisk.loadbalancer.books import NodeBook, Permit
 from upwhisk.loadbalancer.fleet import Bounds, Fleet
 from upwhisk.loadbalancer.placement import POLICIES, Decision, Request, place
 
-NARROW = Bounds(probes=3, choices=2, named=5, scanned=4, trail_after=1, trails=2, sizes=2, bulk=4)
+NARROW = Bounds(probes=3, choices=2, named=5, scanned=6, trail_after=1, trails=2, sizes=2, bulk=4)
 """So small that every bound is met among few nodes."""
 KINDS: tuple[tuple[str, ...], ...] = ((), ("p",), ("n", "p"), ("n",))
 
