@@ -64,8 +64,8 @@ class Fleet:
         self.ids: list[str] = []
         """By seat; of a vacant one whoever sat there last."""
         self.pools: dict[tuple[str, ...], Pool] = {}
-        self.refusing: dict[NodeState, list[str]] = {state: [] for state in NodeState}
-        """Ids of nodes that take no work for their state, ordered."""
+        self.refusing: dict[NodeState, list[tuple[str, str]]] = {state: [] for state in NodeState}
+        """Nodes that take no work for their state, by id, with the explanation."""
         self.warm: dict[str, int] = {}
         """Key of an action as nodes report it -> bits of the seats that hold warm containers for it."""
         self.fits = Fits(bounds.sizes)
@@ -90,7 +90,7 @@ class Fleet:
             self._tell_warm(node, report.warm)
             before, node.report = node.report, report
             if node.state is state and before.kinds == report.kinds:
-                node.judge(state, reason)
+                self._explain(node, reason)
                 return
             self._withdraw(node)
         node.judge(state, reason)
@@ -146,7 +146,7 @@ class Fleet:
 
     def _offer(self, node: Node) -> None:
         if node.state is not NodeState.HEALTHY:
-            insort(self.refusing[node.state], node.node)
+            insort(self.refusing[node.state], (node.node, node.text))
             return
         kinds = tuple(sorted(node.report.kinds))
         pool = self.pools.get(kinds)
@@ -157,11 +157,19 @@ class Fleet:
         self.fits.moved(node.seat, _TAKES_NONE_MB, node.free_mb)
         self._tell_parts(node, node.book.shared())
 
+    def _explain(self, node: Node, reason: str) -> None:
+        """The state is the same, for another reason."""
+        before = node.node, node.text
+        node.judge(node.state, reason)
+        if node.pool is None:
+            texts = self.refusing[node.state]
+            texts[bisect_left(texts, before)] = node.node, node.text
+
     def _withdraw(self, node: Node) -> None:
         pool = node.pool
         if pool is None:
-            ids = self.refusing[node.state]
-            del ids[bisect_left(ids, node.node)]
+            texts = self.refusing[node.state]
+            del texts[bisect_left(texts, (node.node, node.text))]
             return
         self.fits.moved(node.seat, node.free_mb, _TAKES_NONE_MB)
         pool.discard(node)
@@ -217,7 +225,7 @@ class Fleet:
         if pool is not None:
             before = node.free_mb
             if bulk:
-                pool.recount(node)
+                pool.count(node)
             else:
                 pool.move(node)
                 self.fits.moved(node.seat, before, node.free_mb)

@@ -20,10 +20,6 @@ Keys: TypeAlias = "array[int]"
 NO_KEYS: Keys = array("q")
 
 
-def order_key(free_mb: int, seat: int) -> int:
-    return free_mb * SEATS + (LAST_SEAT - seat)
-
-
 def seat_of(key: int) -> int:
     return LAST_SEAT - (key & LAST_SEAT)
 
@@ -55,7 +51,7 @@ class Pool:
 
     def add(self, node: Node) -> None:
         node.pool = self
-        self._count(node)
+        self.count(node)
         insort(self.keys, node.key)
         self.mask ^= 1 << node.seat
 
@@ -63,30 +59,27 @@ class Pool:
         node.pool = None
         self.used_mb -= node.used_mb
         self.budget_mb -= node.budget_mb
+        node.used_mb = node.budget_mb = 0
         remove(self.keys, node.key)
         self.mask ^= 1 << node.seat
 
     def move(self, node: Node) -> None:
         """Its book says something else than before."""
         old = node.key
-        self.recount(node)
+        self.count(node)
         if node.key != old:
             remove(self.keys, old)
             insort(self.keys, node.key)
 
-    def recount(self, node: Node) -> None:
-        """The same, but `keys` is put in order by the caller."""
-        self.used_mb -= node.used_mb
-        self.budget_mb -= node.budget_mb
-        self._count(node)
-
-    def _count(self, node: Node) -> None:
+    def count(self, node: Node) -> None:
+        """Take over what its book says; `keys` is put in order by the caller."""
         book = node.book
-        used_mb, budget_mb, free_mb = book.used_mb, book.budget_mb, book.free_mb
-        node.used_mb, node.budget_mb, node.free_mb = used_mb, budget_mb, free_mb
-        node.key = order_key(free_mb, node.seat)
-        self.used_mb += used_mb
-        self.budget_mb += budget_mb
+        used_mb, budget_mb = book.used_mb, book.budget_mb
+        self.used_mb += used_mb - node.used_mb
+        self.budget_mb += budget_mb - node.budget_mb
+        node.used_mb, node.budget_mb = used_mb, budget_mb
+        free_mb = node.free_mb = book.free_mb
+        node.key = free_mb * SEATS + LAST_SEAT - node.seat
 
 
 class Subset:

@@ -15,8 +15,8 @@ from upwhisk.loadbalancer.books import AT_SHARE, NO_PERMIT
 from upwhisk.loadbalancer.candidates import Candidates
 from upwhisk.loadbalancer.pools import LAST_SEAT, seat_of
 
-Reason = tuple[int, str, list[str] | None, Sequence[Sequence[int]]]
-"""How many nodes, why, and either the ids of those whose own texts say more, or the keys of those that it is said of."""
+Reason = tuple[int, str, list[tuple[str, str]], Sequence[Sequence[int]]]
+"""How many nodes, why, and either ids with texts that say more, or the keys of those that it is said of."""
 _count_of = itemgetter(0)
 
 
@@ -27,20 +27,19 @@ def no_runtime(kind: str) -> str:
 def refusals(candidates: Candidates) -> tuple[dict[str, str], dict[str, int]]:
     """Node -> reason for those named, and reason -> nodes for all. A node's state is counted without its explanation."""
     reasons: list[Reason] = [
-        (len(ids), state.value, ids, ()) for state, ids in candidates.fleet.refusing.items() if ids
+        (len(texts), state.value, texts, ()) for state, texts in candidates.fleet.refusing.items() if texts
     ]
     if candidates.serving.others:
         reasons.append(_runtime(candidates))
     reasons += _books(candidates)
     reasons.sort(key=_count_of)
     refused: dict[str, str] = {}
-    by_id, left, most_named = candidates.fleet.by_id, len(reasons), candidates.fleet.bounds.named
-    for _, reason, ids, keys in reasons:
+    left, most_named = len(reasons), candidates.fleet.bounds.named
+    for _, reason, texts, keys in reasons:
         most = -(-(most_named - len(refused)) // left)
         left -= 1
-        if ids is not None:
-            for node in ids[:most]:
-                refused[node] = by_id[node].text
+        if texts:
+            refused.update(texts[:most])
         else:
             _name(candidates, refused, reason, keys, most)
     return refused, {reason: count for count, reason, _, _ in reasons}
@@ -48,7 +47,7 @@ def refusals(candidates: Candidates) -> tuple[dict[str, str], dict[str, int]]:
 
 def _runtime(candidates: Candidates) -> Reason:
     keys = [pool.keys for pool in candidates.serving.others]
-    return sum(map(len, keys)), no_runtime(candidates.request.demand.kind), None, keys
+    return sum(map(len, keys)), no_runtime(candidates.request.demand.kind), [], keys
 
 
 def _books(candidates: Candidates) -> list[Reason]:
@@ -60,9 +59,9 @@ def _books(candidates: Candidates) -> list[Reason]:
     if short:
         most = bounds.named if shared is None else bounds.scanned
         floors = zip(candidates.serving.pools, candidates.floors, strict=True)
-        found.append((short, NO_PERMIT, None, [pool.keys[: min(floor, most)] for pool, floor in floors]))
+        found.append((short, NO_PERMIT, [], [pool.keys[: min(floor, most)] for pool, floor in floors]))
     if shut:
-        found.append((shut, AT_SHARE, None, candidates.shut))
+        found.append((shut, AT_SHARE, [], candidates.shut))
     return found
 
 
