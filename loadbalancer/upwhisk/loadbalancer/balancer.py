@@ -143,7 +143,7 @@ class Balancer(Resource):
     def _try_dispatch(self, pending: Pending) -> bool:
         message = pending.message
         key = key_of(message)
-        decision = place(self._view.nodes, Request(key, message.demand), self._policy)
+        decision = place(self._view.fleet, Request(key, message.demand), self._policy)
         pending.decision = decision
         if decision.node is None:
             return False
@@ -151,8 +151,8 @@ class Balancer(Resource):
         if permit is None:
             return False
         pending.permit = permit
-        message.placed = Why(decision.policy, decision.considered, decision.refused, decision.counts)
-        message.node, message.incarnation = NodeId(permit.node), self._view.incarnation(permit.node)
+        message.placed = Why(decision.policy, decision.considered, decision.refused, decision.counts, decision.warm)
+        message.node, message.incarnation = NodeId(permit.node), self._view.incarnation(permit.node) or ""
         message.dispatch += 1
         if self._handover is not None and message.journalled:
             self._announce(pending, self._handover(message))
@@ -250,7 +250,7 @@ class Balancer(Resource):
 
     def is_alive(self, message: ActivationMessage) -> bool:
         """Whether the node it was handed to is a member, still in the same incarnation."""
-        return bool(message.node) and self._view.is_alive(message.node, message.incarnation)
+        return bool(message.incarnation) and self._view.incarnation(message.node) == message.incarnation
 
     def _lose(self, node: str, incarnation: str, reason: str) -> None:
         if self._node_lost is None:
