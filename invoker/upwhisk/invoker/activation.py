@@ -14,7 +14,7 @@ from upwhisk.common.clock import Clock
 from upwhisk.common.errors import ContainerCreateFailed, ContainerGone, ImageMissing
 from upwhisk.common.ids import ActivationId, NodeId
 from upwhisk.common.messages import ActivationMessage
-from upwhisk.common.model.activation import Activation, Status, failed
+from upwhisk.common.model.activation import NO_CONTAINER, Activation, Status, failed
 from upwhisk.common.model.placed import Phases, Placed
 from upwhisk.common.spi.bus import Delivery
 from upwhisk.common.spi.logs import LogStore
@@ -113,7 +113,7 @@ class Runner:
             return self._fallback(message, Outcome(failed(Status.DEVELOPER_ERROR, str(missing)), keep=False))
         except ContainerCreateFailed as error:
             log.warning("no container", action="activation.no_container", id=message.activation_id, reason=str(error))
-            return self._fallback(message, outcomes.of_platform(outcomes.NO_CONTAINER))
+            return self._fallback(message, outcomes.of_platform(NO_CONTAINER))
         except PoolClosed:
             return None
         phases.place = round((clock.monotonic() - began) * 1000, 3)
