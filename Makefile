@@ -3,7 +3,7 @@ SHELL := /bin/bash
 VENV  := .venv
 PY    := $(VENV)/bin/python
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types imports unit wheel services test-crash test-v2 test-power clean run bench bench-tools bench-latency bench-throughput bench-cold bench-overload bench-idle bench-start bench-cli
+.PHONY: help setup images demo test lint types imports unit wheel services test-crash test-v2 test-power clean run bench bench-tools bench-latency bench-throughput bench-cold bench-overload bench-idle bench-start bench-cli
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -18,6 +18,9 @@ demo: setup ## start a platform, deploy and call everything under examples/, sho
 cluster: setup ## a whole fleet on this machine from real parts, until Ctrl-C
 	@scripts/services prepare
 	@$(PY) scripts/cluster.py
+
+images: setup ## build the runtimes' images in the container engine (DOCKER_HOST, KIND=python:3.12, BASE=image)
+	@$(VENV)/bin/upwhisk admin images $(foreach kind,$(KIND),--kind $(kind)) $(foreach base,$(BASE),--base $(base))
 
 run: setup ## start a platform on http://127.0.0.1:3233 with its data in ./data
 	@scripts/delegated $(VENV)/bin/upwhisk standalone --data data

@@ -19,7 +19,10 @@ TABLE: dict[str, dict[str, str]] = {
     },
     "bus": {"memory": "upwhisk.backends.bus.memory:MemoryBus"},
     "nodes": {"memory": "upwhisk.backends.nodes.memory:MemoryRegistry"},
-    "containers": {"process": "upwhisk.invoker.containers.process:ProcessFactory"},
+    "containers": {
+        "process": "upwhisk.invoker.containers.process:ProcessFactory",
+        "docker": "upwhisk.invoker.containers.docker.factory:DockerFactory",
+    },
     "logs": {"inline": "upwhisk.backends.logs.inline:InlineLogStore"},
     "forecaster": {"persistence": "upwhisk.invoker.host.persistence:PersistenceForecaster"},
     "feed": {"cron": "upwhisk.triggers.feeds.cron:CronFeed"},

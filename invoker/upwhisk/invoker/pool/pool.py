@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 
 from upwhisk.common.clock import Clock
-from upwhisk.common.errors import ContainerCreateFailed, ContainerError
+from upwhisk.common.errors import ContainerCreateFailed, ContainerError, ImageMissing
 from upwhisk.common.resource import Resource
 from upwhisk.common.spi.containers import Container, ContainerFactory, ContainerSpec
 from upwhisk.common.tasks import TaskOwner
@@ -179,10 +179,10 @@ class Pool(Resource):
             match command:
                 case Grant():
                     self._answer(command)
-                case Refuse(ticket, reason):
+                case Refuse(ticket, reason, missing):
                     waiter = self._waiters.pop(ticket, None)
                     if waiter is not None and not waiter.done():
-                        waiter.set_exception(ContainerCreateFailed(reason))
+                        waiter.set_exception(ImageMissing(missing) if missing else ContainerCreateFailed(reason))
                 case Start(slot, spec):
                     self._spawn(self._create(slot, spec), f"start-{slot}")
                 case Freeze(slot):
@@ -212,7 +212,9 @@ class Pool(Resource):
             container = await self._made(spec)
         except ContainerError as error:
             log.warning("container not made", action="pool.create_failed", kind=spec.kind, reason=str(error))
-            self._carry_out(self.state.start_failed(number, str(error), self._clock.monotonic()))
+            missing = error.image if isinstance(error, ImageMissing) else ""
+            failed = self.state.start_failed(number, str(error), self._clock.monotonic(), missing=missing)
+            self._carry_out(failed)
             return
         now = self._clock.monotonic()
         self._running[number] = Running(container, now - began)

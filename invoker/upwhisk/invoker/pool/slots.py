@@ -83,10 +83,11 @@ class Destroy(NamedTuple):
 
 
 class Refuse(NamedTuple):
-    """No container could be made for this request."""
+    """No container could be made for this request. `missing`: the image that it names and nobody can get, else empty."""
 
     ticket: int
     reason: str
+    missing: str = ""
 
 
 Command = Grant | Start | Freeze | Thaw | Destroy | Refuse

@@ -91,14 +91,14 @@ class PoolState:
             return [self._claim(want, slot, "cold")]
         return self._rebalance(now)
 
-    def start_failed(self, number: int, reason: str, now: float) -> list[Command]:
+    def start_failed(self, number: int, reason: str, now: float, *, missing: str = "") -> list[Command]:
         """The oldest request it could have served is refused; the others wait for the next try."""
         slot = self._forget(number)
         want = self._oldest_for(slot.spec)
         if want is None:
             return []
         self.cancelled(want.ticket, want.key)
-        return [Refuse(want.ticket, reason), *self._rebalance(now)]
+        return [Refuse(want.ticket, reason, missing), *self._rebalance(now)]
 
     def initialised(self, number: int, capacity: int, took_s: float, now: float) -> list[Command]:
         """The first activation of a container has initialised it for `capacity` activations at once."""

@@ -13,6 +13,7 @@ import aiohttp
 
 from upwhisk.common.errors import ConfigurationError, ContainerError, StartupError
 from upwhisk.common.resource import Resource
+from upwhisk.invoker.containers.docker.causes import cause_of
 from upwhisk.invoker.containers.docker.endpoint import Endpoint
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ QUICK_S = 5.0
 REMOVE_S = 20.0
 """Killing and removing take long on a busy engine; whoever waits for a removal has a deadline of their own."""
 ABSENT = 404
+_CLIENTS_OWN = 600
+"""The client gives errors of its own a status beyond HTTP's."""
 
 
 class EngineAway(ContainerError):
@@ -190,6 +193,8 @@ async def _call(what: str, deadline_s: float) -> AsyncIterator[None]:
     except TimeoutError:
         raise EngineAway(f"the container engine did not answer '{what}' within {deadline_s:g} s") from None
     except DockerError as error:
-        raise EngineRefused(error.status, f"{what}: {error.message}") from None
+        if error.status < _CLIENTS_OWN:
+            raise EngineRefused(error.status, f"{what}: {error.message}") from None
+        raise EngineAway(f"the container engine does not answer '{what}': {cause_of(error)}") from None
     except (aiohttp.ClientError, OSError, ValueError) as error:
-        raise EngineAway(f"the container engine does not answer '{what}': {error or type(error).__name__}") from None
+        raise EngineAway(f"the container engine does not answer '{what}': {cause_of(error)}") from None

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from upwhisk.common.errors import StartupError
+from upwhisk.common.errors import ConfigurationError, StartupError
 from upwhisk.invoker.containers.docker import image_names
+from upwhisk.invoker.containers.docker.causes import cause_of
 from upwhisk.invoker.containers.docker.endpoint import Endpoint
 from upwhisk.invoker.containers.docker.host_base import CHANGES, HostBase
 from upwhisk.runtimes.installation import DOCKERFILES, PROXIES, Family, RuntimeInstallation
@@ -165,7 +166,9 @@ def open_client(endpoint: Endpoint, timeout_s: float) -> Any:
             tls = TLSConfig(client_cert=(endpoint.cert_file, endpoint.key_file), ca_cert=endpoint.ca_file, verify=True)
         client = docker.APIClient(endpoint.url, version="auto", timeout=int(timeout_s), tls=tls)
     except (docker.errors.DockerException, RequestException, OSError) as error:
-        raise StartupError(f"setting docker.host: no container engine answers at {endpoint.url}: {error}") from None
+        raise ConfigurationError(
+            "docker.host", f"no container engine answers at {endpoint.url}: {cause_of(error)}"
+        ) from None
     return client
 
 
