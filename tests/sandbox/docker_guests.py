@@ -29,10 +29,10 @@ def settings_of(host: str, **changes: object) -> DockerSettings:
     return DockerSettings(**{"host": host, "image_prefix": PREFIX, "pull_timeout_s": 5.0, **changes})  # type: ignore[arg-type]
 
 
-def build_probe(host: str) -> None:
+def build_probe(host: str, settings: DockerSettings | None = None) -> None:
     """A second time it is there already."""
     plan = ImagePlan(KIND, "python", PROBE.name, probe(), proxies=PROBE.parent)
-    with ImageBuilder(endpoint_of(settings_of(host), {}), PREFIX) as builder:
+    with ImageBuilder(endpoint_of(settings or settings_of(host), {}), PREFIX) as builder:
         builder.build(plan)
 
 

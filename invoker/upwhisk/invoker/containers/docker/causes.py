@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import os
+import ssl
 
 
 def cause_of(error: BaseException) -> str:
-    """The operating system's word if there is one, else the error's own."""
+    """The operating system's word, or that of TLS, if there is one; else the error's own."""
+    found = str(error) or type(error).__name__
     seen: BaseException | None = error
     while seen is not None:
-        if isinstance(seen, OSError) and seen.strerror:
-            return os.strerror(seen.errno) if seen.errno else seen.strerror
+        if isinstance(seen, ssl.SSLCertVerificationError):
+            found = f"its certificate is not trusted: {seen.verify_message}"
+        elif isinstance(seen, ssl.SSLError):
+            found = f"TLS: {(seen.reason or str(seen)).lower().replace('_', ' ')}"
+        elif isinstance(seen, OSError) and seen.errno and not str(seen.strerror or "").startswith("["):
+            found = os.strerror(seen.errno)
         seen = seen.__cause__ or seen.__context__
-    return str(error) or type(error).__name__
+    return found

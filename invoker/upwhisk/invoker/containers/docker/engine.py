@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import ssl
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ from upwhisk.common.errors import ConfigurationError, ContainerError, StartupErr
 from upwhisk.common.resource import Resource
 from upwhisk.invoker.containers.docker.causes import cause_of
 from upwhisk.invoker.containers.docker.endpoint import Endpoint
+from upwhisk.invoker.containers.docker.tls import tls_context
 
 if TYPE_CHECKING:
     from aiodocker import Docker
@@ -57,7 +57,7 @@ class Engine(Resource):
             raise StartupError("the package 'aiodocker' is missing: pip install 'upwhisk[distributed]'") from None
         # No limit: each image with output of its own holds a connection for as long as it lives.
         if self.endpoint.is_tls:
-            self._connector = aiohttp.TCPConnector(ssl=_tls(self.endpoint), limit=0)
+            self._connector = aiohttp.TCPConnector(ssl=tls_context(self.endpoint), limit=0)
         else:
             self._connector = aiohttp.UnixConnector(self.endpoint.url.removeprefix("unix://"), limit=0)
         url = self.endpoint.url if self.endpoint.is_tls else "unix://localhost"
@@ -172,15 +172,6 @@ class Engine(Resource):
         async with _call("attach", QUICK_S):
             await stream._init()
         return stream
-
-
-def _tls(endpoint: Endpoint) -> ssl.SSLContext:
-    try:
-        context = ssl.create_default_context(cafile=endpoint.ca_file)
-        context.load_cert_chain(endpoint.cert_file, endpoint.key_file)
-    except OSError as error:
-        raise ConfigurationError("docker.cert_file", f"the files for TLS cannot be used: {error}") from None
-    return context
 
 
 @contextlib.asynccontextmanager
