@@ -134,6 +134,12 @@ def test_a_failed_start_is_told() -> None:
     assert not pool.slots
 
 
+def test_a_missing_image_is_named() -> None:
+    pool = state()
+    pool.wanted(want(1))
+    assert pool.start_failed(1, "gone", 0.1, missing="me/mine") == [Refuse(1, "gone", "me/mine")]
+
+
 class AnyOrder(RuleBasedStateMachine):
     """Whatever happens: memory stays below the cap, nothing is granted twice, every wish is answered in the end."""
 

@@ -12,9 +12,10 @@ def cause_of(error: BaseException) -> str:
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, ssl.SSLCertVerificationError):
-            found = f"its certificate is not trusted: {seen.verify_message}"
+            found = f"its certificate is not trusted: {getattr(seen, 'verify_message', seen)}"
         elif isinstance(seen, ssl.SSLError):
-            found = f"TLS: {(seen.reason or str(seen)).lower().replace('_', ' ')}"
+            reason = getattr(seen, "reason", None) or str(seen)
+            found = f"TLS: {reason.lower().replace('_', ' ')}"
         elif isinstance(seen, OSError) and seen.errno and not str(seen.strerror or "").startswith("["):
             found = os.strerror(seen.errno)
         seen = seen.__cause__ or seen.__context__
