@@ -3,7 +3,7 @@ SHELL := /bin/bash
 VENV  := .venv
 PY    := $(VENV)/bin/python
 .DEFAULT_GOAL := help
-.PHONY: help setup images demo test lint types imports unit wheel services test-crash test-v2 test-power clean run bench bench-tools bench-latency bench-throughput bench-cold bench-overload bench-idle bench-start bench-cli
+.PHONY: help setup images demo test lint types imports unit wheel services test-crash test-v2 test-power clean run bench bench-tools bench-latency bench-throughput bench-cold bench-overload bench-idle bench-start bench-cli bench-docker
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -74,6 +74,9 @@ bench-cold: bench-tools ## first call of a new action, by runtime
 
 bench-overload: bench-tools ## goodput and refusals at five times the peak
 	@$(PY) benchmarks/bench_overload.py
+
+bench-docker: setup ## first calls in Docker containers beside the engine's own starts (DOCKER_HOST, make images)
+	@$(PY) benchmarks/bench_docker.py
 
 bench-idle: bench-tools ## memory and CPU of an idle platform
 	@$(PY) benchmarks/bench_idle.py

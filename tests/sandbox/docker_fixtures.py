@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 from sandbox.docker_guests import build_named, build_probe, build_runtimes
+from sandbox.docker_kit import DockerKit
 from sandbox.guests import short_folder
-from sandbox.kits import DockerKit
 
 from upwhisk.runtimes.installation import RuntimeInstallation
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 from sandbox.docker_guests import build_probe, containers_of, settings_of
+from sandbox.docker_kit import DockerKit
 from sandbox.guests import run, short_folder, spec, until
-from sandbox.kits import DockerKit
 from services.docker_engine import DockerEngine
 from services.fixtures import started
 

@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 from sandbox.docker_guests import settings_of
+from sandbox.docker_kit import DockerKit
 from sandbox.guests import call, run, until
-from sandbox.kits import DockerKit
 
 from upwhisk.common.errors import ContainerCreateFailed, ContainerGone, ImageMissing
 from upwhisk.common.spi.containers import Container, ContainerSpec, Network

@@ -12,8 +12,8 @@ from collections.abc import AsyncIterator
 import pytest
 from sandbox.daemon import DAEMON
 from sandbox.docker_guests import containers_of, settings_of
+from sandbox.docker_kit import DockerKit
 from sandbox.guests import INSTANCES, groups, is_gone, members, run, spec, until
-from sandbox.kits import DockerKit
 
 from upwhisk.common.errors import ConfigurationError, ConfinementMissing, ContainerCreateFailed
 from upwhisk.common.ids import new_instance_id
@@ -27,7 +27,7 @@ _PLATFORM = """
 import asyncio, sys
 from pathlib import Path
 from sandbox.guests import run, spec
-from sandbox.kits import DockerKit
+from sandbox.docker_kit import DockerKit
 
 async def main():
     factory = DockerKit(Path(sys.argv[1]), sys.argv[2]).make()

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from contracts.runtimes.docker_guest import DockerRoom
 from contracts.runtimes.guest import Guest
+from sandbox.docker_kit import DockerKit
 from sandbox.guests import short_folder
-from sandbox.kits import DockerKit
 
 from upwhisk.runtimes.discover import discover
 from upwhisk.runtimes.installation import RuntimeInstallation

@@ -9,7 +9,7 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 from contracts.runtimes.guest import TIMEOUT_S, Answer, SpokenGuest
-from sandbox.kits import DockerKit
+from sandbox.docker_kit import DockerKit
 
 from upwhisk.common.errors import ContainerGone
 from upwhisk.common.spi.containers import Container, ContainerSpec

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 from sandbox.guests import probe, short_folder
 
-from upwhisk.cli import container_choice
 from upwhisk.cli.container_choice import choose
 from upwhisk.cli.node_runtimes import NodeKinds
 from upwhisk.cli.runtime_images import plans_of, wanted
 from upwhisk.common.errors import StartupError
 from upwhisk.common.settings import DockerSettings, PluginSettings, Settings
 from upwhisk.common.spi.containers import FactoryAbilities
+from upwhisk.invoker.containers import host_check
 from upwhisk.runtimes.discover import Interpreters
 from upwhisk.runtimes.manifest import Manifest
 
@@ -29,7 +29,7 @@ def engine() -> Iterator[str]:
 
 
 def _confined(monkeypatch: pytest.MonkeyPatch, *findings: str) -> None:
-    monkeypatch.setattr(container_choice.host_check, "confinement_findings", lambda: findings)
+    monkeypatch.setattr(host_check, "confinement_findings", lambda: findings)
 
 
 def _settings(host: str, containers: str = "auto") -> Settings:

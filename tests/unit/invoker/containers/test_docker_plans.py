@@ -150,7 +150,7 @@ def test_networks_bounds_and_weights_are_told() -> None:
 
 
 def test_an_image_that_an_action_names_keeps_its_command_and_gets_no_disk() -> None:
-    image = {"Config": {"Volumes": {"/data": {}, "/tmp": {}, "/": {}}}}
+    image: dict[str, Any] = {"Config": {"Volumes": {"/data": {}, "/tmp": {}, "/": {}}}}
     named = Command("x/y", volumes=volumes_of(image))
     config = container_config(AROUND, ContainerSpec("blackbox", 64, image="x/y"), named, 4711)
     assert "Cmd" not in config

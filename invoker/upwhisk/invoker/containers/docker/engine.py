@@ -55,6 +55,8 @@ class Engine(Resource):
             import aiodocker
         except ImportError:
             raise StartupError("the package 'aiodocker' is missing: pip install 'upwhisk[distributed]'") from None
+        except RuntimeError as error:  # it looks for a home folder
+            raise StartupError(f"the package 'aiodocker' cannot be loaded: {error} Set HOME") from None
         # No limit: each image with output of its own holds a connection for as long as it lives.
         if self.endpoint.is_tls:
             self._connector = aiohttp.TCPConnector(ssl=tls_context(self.endpoint), limit=0)
