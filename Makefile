@@ -15,6 +15,10 @@ demo: setup ## start a platform, deploy and call everything under examples/, sho
 	@$(if $(CLUSTER),scripts/services prepare,true)
 	@scripts/delegated $(PY) scripts/demo.py $(if $(CLUSTER),--cluster)
 
+chaos: setup ## faults of every kind under load on a whole fleet, as root (FAULTS=300 SEED=... CONTAINERS=docker)
+	@scripts/services prepare
+	@$(PY) scripts/storm.py --faults $(or $(FAULTS),300) $(if $(SEED),--seed $(SEED)) --containers $(or $(CONTAINERS),process)
+
 cluster: setup ## a whole fleet on this machine from real parts, until Ctrl-C
 	@scripts/services prepare
 	@$(PY) scripts/cluster.py
@@ -83,6 +87,10 @@ bench-idle: bench-tools ## memory and CPU of an idle platform
 
 bench-start: bench-tools ## from exec to ready
 	@$(PY) benchmarks/bench_start.py
+
+bench-cluster: bench-tools ## a warm call through Kafka, a node and CouchDB's stand-in (CONTAINERS=docker)
+	@scripts/services prepare
+	@$(PY) benchmarks/bench_cluster.py --containers $(or $(CONTAINERS),process)
 
 bench-cli: bench-tools ## wall time of simple commands
 	@$(PY) benchmarks/bench_cli.py

@@ -39,6 +39,7 @@ def write(folder: Path, addresses: Addresses, tuning: Tuning) -> Path:
         "node": {"memory_mb": tuning.memory_mb},
         "log": {"level": "info", "format": "json"},
     }
+    tables["couchdb"]["key_file"] = str(folder / "fleet.key")
     if addresses.docker is not None:
         tables["docker"] = {"host": addresses.docker}
         tables["plugins"] = {"containers": "docker"}

@@ -160,16 +160,18 @@ Entry = Accepted | Begun | Dispatched | Noted | Settled | Discarded | Carried
 
 
 class Bundle(msgspec.Struct, frozen=True, kw_only=True, tag="bundle"):
-    """What a controller appends to its log in one piece. `epoch` counts the owners of that log: a bundle of an owner
-    who is not the last one counts for nothing. `number` tells its writer which of its bundles came back; 0 takes the
-    log over: its `epoch` is the new one."""
+    """What a controller appends to its log in one piece. `owner` is its name for this log, used once: a bundle of an
+    owner who is not the last one counts for nothing. `number` tells its writer which of its bundles came back;
+    `TAKES_OVER` makes its writer the owner, `STATES` says again who it is."""
 
     owner: ControllerId
-    epoch: int
     number: int
     entries: tuple[Entry, ...] = ()
     form: int = FORM
 
+
+TAKES_OVER = 0
+STATES = -1
 
 Message = ActivationMessage | Begun | Completion | Returned | Bundle
 
