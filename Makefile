@@ -3,7 +3,7 @@ SHELL := /bin/bash
 VENV  := .venv
 PY    := $(VENV)/bin/python
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types imports unit wheel services test-crash test-v2 test-power clean run bench bench-tools bench-latency bench-throughput bench-cold bench-overload bench-idle bench-start bench-cli bench-cluster bench-placement
+.PHONY: help setup images demo cluster chaos test lint types imports unit wheel services test-crash test-v2 test-power clean run bench bench-tools bench-latency bench-throughput bench-cold bench-overload bench-idle bench-start bench-cli bench-cluster bench-docker bench-placement
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -22,6 +22,9 @@ chaos: setup ## faults of every kind under load on a whole fleet, as root (FAULT
 cluster: setup ## a whole fleet on this machine from real parts, until Ctrl-C
 	@scripts/services prepare
 	@$(PY) scripts/cluster.py
+
+images: setup ## build the runtimes' images in the container engine (DOCKER_HOST, KIND=python:3.12, BASE=image)
+	@$(VENV)/bin/upwhisk admin images $(foreach kind,$(KIND),--kind $(kind)) $(foreach base,$(BASE),--base $(base))
 
 run: setup ## start a platform on http://127.0.0.1:3233 with its data in ./data
 	@scripts/delegated $(VENV)/bin/upwhisk standalone --data data
@@ -75,6 +78,9 @@ bench-cold: bench-tools ## first call of a new action, by runtime
 
 bench-overload: bench-tools ## goodput and refusals at five times the peak
 	@$(PY) benchmarks/bench_overload.py
+
+bench-docker: setup ## first calls in Docker containers beside the engine's own starts (DOCKER_HOST, make images)
+	@$(PY) benchmarks/bench_docker.py
 
 bench-idle: bench-tools ## memory and CPU of an idle platform
 	@$(PY) benchmarks/bench_idle.py

@@ -115,7 +115,8 @@ class PluginSettings(_Section, frozen=True):
     store: str = "sqlite"
     bus: str = "memory"
     nodes: str = "memory"
-    containers: str = "process"
+    containers: str = "auto"
+    """`auto`: process sandboxes where this host can confine them, else a container engine that answers."""
     logs: str = "inline"
     forecaster: str = "persistence"
 
