@@ -93,21 +93,28 @@ def read_key(file: str, proof: str) -> bytes:
 async def prepare(client: CouchClient) -> list[str]:
     """Make what is missing, and say what that was; any number of times, by any number of machines at once.
 
-    The first one makes the key file too. Needs a server administrator.
+    The first one makes the key file too. Making databases needs a server administrator, making views one of the database.
     """
     await greet(client)
     done: list[str] = []
-    for name in DESIGNS:
-        done += await _make_database(client, name)
-    done += await _make_key(client)
-    for name in DESIGNS:
-        done += await _make_design(client, name)
+    try:
+        for name in DESIGNS:
+            done += await _make_database(client, name)
+        done += await _make_key(client)
+        for name in DESIGNS:
+            done += await _make_design(client, name)
+    except Denied as error:  # the password is right: `greet` was answered
+        text = f"CouchDB does not let '{client.settings.user}' make databases and views ({error.why})"
+        raise ConfigurationError("couchdb.user", text) from None
     return done
 
 
 async def _make_database(client: CouchClient, name: str) -> list[str]:
-    answer = await client.send(Call(method="PUT", path=client.database(name), lane="write", timeout_s=LONG_S))
-    if answer.status == 412:  # somebody made it, perhaps just now
+    path = client.database(name)
+    if (await client.send(Call(method="GET", path=path))).is_ok:
+        return []  # asked first, so that a user who may not make one can find that all is there
+    answer = await client.send(Call(method="PUT", path=path, lane="write", timeout_s=LONG_S))
+    if answer.status == 412:  # somebody made it just now
         return []
     return _made(answer, f"database {client.settings.prefix}{name}")
 
