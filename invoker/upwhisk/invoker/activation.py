@@ -29,6 +29,7 @@ from upwhisk.invoker.payload import init_body, run_body, takes_several
 from upwhisk.invoker.pool.pool import Lease, Pool, PoolClosed
 from upwhisk.invoker.pool.slots import WarmKey
 from upwhisk.invoker.record import finished
+from upwhisk.invoker.tally import Tally
 
 log = structlog.get_logger(__name__)
 
@@ -54,13 +55,14 @@ class RunnerPorts:
 
 
 class Runner:
-    """Runs activations to their records. `running` shows the phase of each, for people."""
+    """Runs activations to their records. `running` shows the phase of each, for people; `tally` counts what became of them."""
 
     def __init__(self, ports: RunnerPorts, node: NodeId, *, result_bytes: int) -> None:
         self._ports = ports
         self._node = node
         self._result_bytes = result_bytes
         self.running: dict[str, str] = {}
+        self.tally = Tally()
         self.stopping = False
 
     async def run(self, delivery: Delivery) -> None:
@@ -74,7 +76,9 @@ class Runner:
                 await self._ports.handback.give_back(message)
             else:
                 self.running[message.activation_id] = "storing"
+                began = self._ports.clock.monotonic()
                 await self._ports.handback.settle(message, record)  # 7. durable, then whoever waits is told
+                self.tally.count(record, self._ports.clock.monotonic() - began)
             delivery.done()
         finally:
             del self.running[message.activation_id]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,7 +22,7 @@ from upwhisk.common.spi.bus import MessageBus, node_topic
 from upwhisk.common.tasks import TaskOwner
 from upwhisk.loadbalancer.books import Permit, key_of
 from upwhisk.loadbalancer.nodeview import NodeView
-from upwhisk.loadbalancer.placement import Decision, Request, place
+from upwhisk.loadbalancer.placement import Decision, Node, Request, place
 from upwhisk.loadbalancer.queue import FairQueue
 
 log = structlog.get_logger(__name__)
@@ -53,7 +54,10 @@ class Pending:
 
 
 class Balancer(Resource):
-    """One controller's balancer. `policy` names a placement policy."""
+    """One controller's balancer. `policy` names a placement policy.
+
+    `refused`: work that was not accepted, by reason. `came_back`: hand-overs to nodes that ended without an outcome.
+    """
 
     def __init__(self, bus: MessageBus, view: NodeView, clock: Clock, queue: QueueSettings, *, policy: str) -> None:
         self._bus = bus
@@ -70,6 +74,8 @@ class Balancer(Resource):
         self._handover: Handover | None = None
         self._answers_to: Callable[[], str] | None = None
         self.stopping = False
+        self.refused: Counter[str] = Counter()
+        self.came_back: Counter[str] = Counter()
 
     async def start(self) -> None:
         self._view.on_lost(self._lose)
@@ -114,12 +120,17 @@ class Balancer(Resource):
 
     def refusal(self, namespace: str, count: int = 1) -> str | None:
         if self.stopping:
+            self.refused["stopping"] += 1
             return "the platform is stopping"
         if not self._queue and self._view.nodes:
             return None
         if not self._view.nodes:
+            self.refused["no_node"] += 1
             return "there is no node"
-        return self._queue.refusal(namespace, count)
+        reason = self._queue.refusal(namespace, count)
+        if reason is not None:
+            self.refused["queue_full"] += 1
+        return reason
 
     # 2. Publish: place and send now, or wait for a permit.
 
@@ -197,6 +208,7 @@ class Balancer(Resource):
     def _unsent(self, pending: Pending, error: Unavailable) -> None:
         """It may have arrived all the same: what is to be kept stays with this node and is sent to it again, which
         knows a hand-over it has had; a caller who waits is told, and has no id."""
+        self.came_back["not_sent"] += 1
         if pending.message.journalled:
             self._to_send_again[pending.message.activation_id] = pending
         else:
@@ -220,6 +232,7 @@ class Balancer(Resource):
             elif pending.permit is not None:
                 self._release(pending)
                 pending.returned += 1
+                self.came_back["returned"] += 1
                 self._queue.push(pending.message.namespace, pending)
         if self._queue:
             self._drain_queue()
@@ -259,6 +272,7 @@ class Balancer(Resource):
             message = pending.message
             if pending.permit is not None and message.node == node and message.incarnation == incarnation:
                 self._release(pending)
+                self.came_back["node_lost"] += 1
                 self._node_lost(pending, f"node '{node}': {reason}")
 
     def _release(self, pending: Pending) -> None:
@@ -287,6 +301,7 @@ class Balancer(Resource):
             message = pending.message
             if pending.wait_until is not None and now >= pending.wait_until and not message.journalled:
                 self._forget(pending)
+                self.refused["no_permit_in_time"] += 1
                 log.info("no permit in time", action="balancer.waited", id=message.activation_id)
                 self._fail(pending, Unavailable())
             elif now_ms - message.accepted_ms > self._settings.max_age_s * 1000:
@@ -330,6 +345,11 @@ class Balancer(Resource):
             return True
         _, late = await asyncio.wait(waited, timeout=timeout_s)
         return not late
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """The nodes known now, each with its book."""
+        return self._view.nodes
 
     @property
     def queued(self) -> int:

@@ -36,12 +36,13 @@ class Permit:
 class NodeBook:
     """Memory of one node, MB. Activations of one action share a container up to their concurrency, which books the
     container's memory once. One namespace may hold at most `share` of the node, so that a burst of one leaves room
-    for others; a node too small for that is shared first come, first served."""
+    for others; a node too small for that is shared first come, first served. `permits`: how many are out."""
 
     def __init__(self, node: str, memory_mb: int, *, share: float = 0.875) -> None:
         self.node = node
         self.memory_mb = memory_mb
         self.used_mb = 0
+        self.permits = 0
         self._share = share
         self._by_namespace: dict[str, int] = {}
         self._shared: dict[Key, list[int]] = {}
@@ -67,6 +68,7 @@ class NodeBook:
     def force(self, key: Key, demand: Demand) -> Permit:
         """A permit for work that the node has already, whether it fits or not."""
         needed = self._needed(key, demand)
+        self.permits += 1
         self._book(key[0], needed)
         if demand.concurrency > 1:
             entry = self._shared.setdefault(key, [0, 0])
@@ -76,6 +78,7 @@ class NodeBook:
 
     def give_back(self, key: Key, demand: Demand) -> None:
         """Called by permits only."""
+        self.permits -= 1
         if demand.concurrency == 1:
             self._book(key[0], -demand.memory_mb)
             return
