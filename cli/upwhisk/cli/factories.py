@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ipaddress
+
 from upwhisk.cli.node_runtimes import NodeRuntimes
+from upwhisk.common.errors import ConfigurationError
 from upwhisk.common.ids import new_instance_id
 from upwhisk.common.plugins import load
 from upwhisk.common.settings import Settings
@@ -20,8 +23,22 @@ def make_factory(settings: Settings, runtimes: NodeRuntimes, api_socket: str) ->
         cores=guest.cpu_cores,
         idle=node.kind == "harvest",
     )
-    network = NetworkSettings(api=api_socket, allow=guest.allow, forwarding=guest.ip_forwarding)
+    network = NetworkSettings(
+        api=api_socket,
+        allow=guest.allow,
+        resolvers=_checked(guest.resolvers),
+        forwarding=guest.ip_forwarding,
+    )
     factory: ContainerFactory = load("containers", settings.plugins.containers)(
         new_instance_id(), runtimes.run_dir, runtimes.installations, bounds, network, runtimes.missing
     )
     return factory
+
+
+def _checked(resolvers: tuple[str, ...]) -> tuple[str, ...]:
+    for text in resolvers:
+        try:
+            ipaddress.IPv4Address(text)
+        except ValueError:
+            raise ConfigurationError("guest.resolvers", f"'{text}' is no IPv4 address") from None
+    return resolvers

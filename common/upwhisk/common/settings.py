@@ -95,10 +95,11 @@ class PoolSettings(_Section, frozen=True):
 
 class GuestSettings(_Section, frozen=True):
     """`network`: for actions that do not say (`auto`: outbound where it works, else api). `allow`: private networks
-    that outbound guests may reach, CIDR."""
+    that outbound guests may reach, CIDR. `resolvers`: name servers of outbound guests; none: this machine's."""
 
     network: Literal["auto", "none", "api", "outbound"] = "auto"
     allow: tuple[str, ...] = ()
+    resolvers: tuple[str, ...] = ()
     ip_forwarding: bool = False
     """Allow switching the kernel's IPv4 forwarding on, which outbound guests need."""
     scratch_mb: Positive = 128
