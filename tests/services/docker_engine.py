@@ -10,7 +10,7 @@ from typing import ClassVar, Self
 from services import docker_rules
 from services.asking import ask_socket
 from services.cache import cache_folder, digest, try_lock
-from services.commands import have
+from services.commands import have, run
 from services.debian import missing
 from services.errors import Unavailable
 from services.service import Service
@@ -86,6 +86,7 @@ class DockerEngine(Service):
                 self._launch(last=True)  # containers outlive a killed engine; only an engine takes them away
             super().stop()
             if self._slot:
+                _unmount(self.data, self.runtime)
                 shutil.rmtree(self.runtime, ignore_errors=True)
                 docker_rules.forget(self._rules)
         finally:
@@ -94,7 +95,7 @@ class DockerEngine(Service):
             self._locks, self._slot = [], 0
 
     @property
-    def _data(self) -> Path:
+    def data(self) -> Path:
         return cache_folder() / f"docker-data/{self._slot}"
 
     @property
@@ -124,10 +125,10 @@ class DockerEngine(Service):
         raise Unavailable(f"{_SLOTS - 1} Docker engines run already")
 
     def _configure(self, folder: Path) -> None:
-        self._data.mkdir(parents=True, exist_ok=True)
+        self.data.mkdir(parents=True, exist_ok=True)
 
     def _command(self, folder: Path) -> list[str]:
-        paths = ["--data-root", str(self._data), "--exec-root", str(self.runtime)]
+        paths = ["--data-root", str(self.data), "--exec-root", str(self.runtime)]
         paths += ["--pidfile", str(folder / "docker.pid"), "--host", f"unix://{folder / 'docker.sock'}"]
         driver = ["--storage-driver", "overlay2", "--exec-opt", "native.cgroupdriver=cgroupfs"]
         return [have("dockerd"), *paths, *driver, "--live-restore", "--log-level", "warn"]
@@ -149,6 +150,14 @@ class DockerEngine(Service):
             ask_socket(self.socket, "DELETE", f"/containers/{container['Id']}?force=1&v=1", _REMOVE_S)
         for what in ("networks", "volumes"):
             ask_socket(self.socket, "POST", f"/{what}/prune", _REMOVE_S)
+
+
+def _unmount(*folders: Path) -> None:
+    """An engine that was killed once forgets that it mounted its data folder upon itself."""
+    targets = [Path(line.split()[4]) for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    for target in reversed(targets):
+        if any(target == folder or folder in target.parents for folder in folders):
+            run(have("umount"), target, within_s=_REMOVE_S)
 
 
 def _lock_file(name: str) -> int:

@@ -17,8 +17,14 @@ TABLE: dict[str, dict[str, str]] = {
         "memory": "upwhisk.backends.store.memory:MemoryStore",
         "couchdb": "upwhisk.backends.store.couchdb:CouchStore",
     },
-    "bus": {"memory": "upwhisk.backends.bus.memory:MemoryBus"},
-    "nodes": {"memory": "upwhisk.backends.nodes.memory:MemoryRegistry"},
+    "bus": {
+        "memory": "upwhisk.backends.bus.memory:MemoryBus",
+        "kafka": "upwhisk.backends.bus.kafka:KafkaBus",
+    },
+    "nodes": {
+        "memory": "upwhisk.backends.nodes.memory:MemoryRegistry",
+        "consul": "upwhisk.backends.nodes.consul:ConsulRegistry",
+    },
     "containers": {"process": "upwhisk.invoker.containers.process:ProcessFactory"},
     "logs": {"inline": "upwhisk.backends.logs.inline:InlineLogStore"},
     "forecaster": {"persistence": "upwhisk.invoker.host.persistence:PersistenceForecaster"},

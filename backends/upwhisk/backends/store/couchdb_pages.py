@@ -26,7 +26,7 @@ PAGE = 100
 class Row(msgspec.Struct):
     key: msgspec.Raw
     id: str
-    doc: msgspec.Raw | None = None
+    doc: msgspec.Raw = msgspec.field(default_factory=lambda: msgspec.Raw(b"null"))
 
 
 class _Rows(msgspec.Struct):
@@ -56,7 +56,7 @@ class Pages:
             size = min(PAGE, limit - len(found)) if limit else PAGE
             parameters = page_parameters(range, limit=size, skip=skip if after is None else 0, after=after)
             rows = (await self.view(range.view, parameters, _Rows)).rows
-            found += (row.doc for row in rows if row.doc is not None and row.doc != b"null")
+            found += (row.doc for row in rows if bytes(row.doc) != b"null")
             if len(rows) < size or (limit and len(found) >= limit):
                 break
             after = bytes(rows[-1].key), rows[-1].id

@@ -61,7 +61,7 @@ class _Purged(msgspec.Struct):
     purged: dict[str, list[str]] = {}
 
 
-class Sizes(msgspec.Struct):
+class Sizes(msgspec.Struct, frozen=True):
     """Bytes of a file, and of what in it is alive."""
 
     file: int = 0
