@@ -94,7 +94,11 @@ class InvocationService:
         return Invoked(message.activation_id, record if blocking else None)
 
     def _check_room(self, namespace: str) -> None:
-        reason = self._ports.store.accepts_work() or self._ports.balancer.refusal(namespace)
+        reason = self._ports.store.accepts_work()
+        if reason is not None:
+            self._ports.balancer.refused["store"] += 1
+        else:
+            reason = self._ports.balancer.refusal(namespace)
         if reason is not None:
             log.info("refused", action="invocation.refused", namespace=namespace, reason=reason)
             raise Unavailable()

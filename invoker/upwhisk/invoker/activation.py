@@ -30,6 +30,7 @@ from upwhisk.invoker.pool.lease import Lease, PoolClosed
 from upwhisk.invoker.pool.pool import Pool
 from upwhisk.invoker.pool.slots import WarmKey
 from upwhisk.invoker.record import finished
+from upwhisk.invoker.tally import Tally
 
 log = structlog.get_logger(__name__)
 
@@ -56,13 +57,14 @@ class RunnerPorts:
 
 
 class Runner:
-    """Runs activations to their records. `running` shows the phase of each, for people."""
+    """Runs activations to their records. `running` shows the phase of each, for people; `tally` counts what became of them."""
 
     def __init__(self, ports: RunnerPorts, node: NodeId, *, result_bytes: int) -> None:
         self._ports = ports
         self._node = node
         self._result_bytes = result_bytes
         self.running: dict[str, str] = {}
+        self.tally = Tally()
         self.stopping = False
 
     async def run(self, delivery: Delivery) -> None:
@@ -85,7 +87,9 @@ class Runner:
                 await handback.give_back(message)
                 return
             self.running[message.activation_id] = "storing"
+            began = self._ports.clock.monotonic()
             await handback.settle(message, record)  # 7. durable, then whoever waits is told
+            self.tally.count(record, self._ports.clock.monotonic() - began)
         except Exception as error:
             log.exception("activation broken off", action="activation.broken", id=message.activation_id)
             reason = BROKEN.format(type(error).__name__)

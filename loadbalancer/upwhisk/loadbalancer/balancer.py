@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 
 import structlog
 
@@ -18,6 +19,7 @@ from upwhisk.common.settings import QueueSettings
 from upwhisk.common.spi.bus import MessageBus, node_topic
 from upwhisk.common.tasks import TaskOwner
 from upwhisk.loadbalancer.books import key_of
+from upwhisk.loadbalancer.node import Node
 from upwhisk.loadbalancer.nodeview import NodeView
 from upwhisk.loadbalancer.pending import Handover, NodeLost, Pending, Stopping, judged
 from upwhisk.loadbalancer.placement import Request, place
@@ -30,7 +32,10 @@ _SWEEP_S = 0.25
 
 
 class Balancer(Resource):
-    """One controller's balancer. `policy` names a placement policy."""
+    """One controller's balancer. `policy` names a placement policy.
+
+    `refused`: work that was not accepted, by reason. `came_back`: hand-overs to nodes that ended without an outcome.
+    """
 
     def __init__(self, bus: MessageBus, view: NodeView, clock: Clock, queue: QueueSettings, *, policy: str) -> None:
         self._bus = bus
@@ -48,6 +53,8 @@ class Balancer(Resource):
         self._handover: Handover | None = None
         self._answers_to: Callable[[], str] | None = None
         self.stopping = False
+        self.refused: Counter[str] = Counter()
+        self.came_back: Counter[str] = Counter()
 
     async def start(self) -> None:
         self._view.on_lost(self._lose)
@@ -96,12 +103,17 @@ class Balancer(Resource):
 
     def refusal(self, namespace: str, count: int = 1) -> str | None:
         if self.stopping:
+            self.refused["stopping"] += 1
             return "the platform is stopping"
         if not self._queue and self._view.nodes:
             return None
         if not self._view.nodes:
+            self.refused["no_node"] += 1
             return "there is no node"
-        return self._queue.refusal(namespace, count)
+        reason = self._queue.refusal(namespace, count)
+        if reason is not None:
+            self.refused["queue_full"] += 1
+        return reason
 
     # 2. Publish: place and send now, or wait for a permit.
 
@@ -182,6 +194,7 @@ class Balancer(Resource):
     def _unsent(self, pending: Pending, error: Unavailable) -> None:
         """It may have arrived all the same: what is to be kept stays with this node and is sent to it again, which
         knows a hand-over it has had; a caller who waits is told, and has no id."""
+        self.came_back["not_sent"] += 1
         if pending.message.journalled:
             self._to_send_again[pending.message.activation_id] = pending
         else:
@@ -207,6 +220,7 @@ class Balancer(Resource):
         elif pending is not None and pending.permit is not None and message.dispatch == pending.message.dispatch:
             self._release(pending)
             pending.returned += 1
+            self.came_back["returned"] += 1
             self._queue.push(pending.message.namespace, pending)
         if self._queue:
             self._drain_queue()
@@ -246,6 +260,7 @@ class Balancer(Resource):
             message = pending.message
             if pending.permit is not None and message.node == node and message.incarnation == incarnation:
                 self._release(pending)
+                self.came_back["node_lost"] += 1
                 self._node_lost(pending, f"node '{node}': {reason}")
 
     def _release(self, pending: Pending) -> None:
@@ -287,6 +302,7 @@ class Balancer(Resource):
             message = pending.message
             if pending.wait_until is not None and now >= pending.wait_until and not message.journalled:
                 self._forget(pending)
+                self.refused["no_permit_in_time"] += 1
                 log.info("no permit in time", action="balancer.waited", id=message.activation_id)
                 self._fail(pending, Unavailable())
             elif now_ms - message.accepted_ms > self._settings.max_age_s * 1000:
@@ -330,6 +346,11 @@ class Balancer(Resource):
             return True
         _, late = await asyncio.wait(waited, timeout=timeout_s)
         return not late
+
+    @property
+    def nodes(self) -> Sequence[Node]:
+        """The nodes known now, each with its book."""
+        return self._view.nodes
 
     @property
     def queued(self) -> int:

@@ -7,7 +7,6 @@ import base64
 import random
 import re
 import ssl
-from pathlib import Path
 from urllib.parse import quote, urlencode, urlsplit
 
 import aiohttp
@@ -20,6 +19,8 @@ from upwhisk.backends.store.couchdb_reach import Lane, Reach
 from upwhisk.backends.store.database import unavailable
 from upwhisk.common.clock import Clock, SystemClock
 from upwhisk.common.errors import ConfigurationError, StoreUnavailable
+from upwhisk.common.retry import RETRIES
+from upwhisk.common.secret_file import read_secret
 from upwhisk.common.settings import CouchDBSettings
 
 CONNECTIONS = 32
@@ -122,6 +123,7 @@ class CouchClient:
                     raise Unreached(self._base, str(failure), certificate=failure.certificate) from None
                 uncertain = uncertain or failure.uncertain
                 attempt += 1
+                RETRIES["store"] += 1
                 await self._clock.sleep(delay)
             else:
                 return msgspec.structs.replace(answer, uncertain=uncertain)
@@ -201,17 +203,6 @@ def _headers(settings: CouchDBSettings) -> dict[str, str]:
         return _JSON
     login = f"{settings.user}:{read_secret(settings.password_file, 'couchdb.password_file')}"
     return {**_JSON, "Authorization": f"Basic {base64.b64encode(login.encode()).decode()}"}
-
-
-def read_secret(file: str, setting: str) -> str:
-    """The text in `file` without the line's end; `ConfigurationError` names the setting. Blocking."""
-    if not file:
-        raise ConfigurationError(setting, "is not set")
-    try:
-        return Path(file).read_text().rstrip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is no text"
-        raise ConfigurationError(setting, f"cannot read '{file}': {why}") from None
 
 
 def _tls(settings: CouchDBSettings) -> ssl.SSLContext | bool:
