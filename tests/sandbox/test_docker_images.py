@@ -11,9 +11,10 @@ from sandbox.docker_guests import settings_of
 from sandbox.docker_kit import DockerKit
 from sandbox.guests import call, run, until
 
-from upwhisk.common.errors import ContainerCreateFailed, ContainerGone, ImageMissing
+from upwhisk.common.errors import ContainerGone, ImageMissing
 from upwhisk.common.spi.containers import Container, ContainerSpec, Network
 from upwhisk.invoker.containers.docker.factory import DockerFactory
+from upwhisk.runtimes.installation import RuntimeInstallation
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.external_service]
 
@@ -159,6 +160,13 @@ async def test_nothing_is_fetched_when_that_is_forbidden(docker_kit: DockerKit) 
             await factory.create(spec("127.0.0.1:9/none/of:these"))
 
 
-async def test_the_skeleton_is_the_native_runtime(factory: DockerFactory) -> None:
-    with pytest.raises(ContainerCreateFailed, match="upwhisk-test/native"):
-        await factory.create(ContainerSpec("blackbox", 128, image="openwhisk/dockerskeleton:1.0"))
+async def test_the_skeleton_is_the_native_runtime(
+    docker_runtimes: dict[str, RuntimeInstallation], docker_kit: DockerKit
+) -> None:
+    assert "blackbox" in docker_runtimes
+    async with docker_kit.make() as factory:
+        guest = await factory.create(ContainerSpec("blackbox", 128, image="openwhisk/dockerskeleton:1.0"))
+        for path in ("/init", "/run"):
+            answer = await guest.post(path, b'{"value": {}}', timeout_s=20, max_answer=1000)
+            assert answer.status == 200
+        assert b"stub action" in answer.body
