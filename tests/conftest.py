@@ -2,4 +2,4 @@
 
 from __future__ import annotations
 
-pytest_plugins = ["services.fixtures"]
+pytest_plugins = ["services.fixtures", "sandbox.docker_fixtures"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from services import consul, couchdb, debian, docker_engine, kafka, toxiproxy
@@ -34,13 +34,12 @@ def prepare(names: Iterable[str], say: Callable[[str], None]) -> list[str]:
     names = list(names)
     programs = {program: package for name in names for program, package in CATALOG[name].programs.items()}
     with ThreadPoolExecutor(len(CATALOG) + 1) as pool:
-        packages = pool.submit(_install, programs)
+        packages = pool.submit(debian.install, programs)
 
         def one(name: str) -> str | None:
             began = time.monotonic()
             try:
-                if CATALOG[name].programs:
-                    packages.result()
+                _await(packages, CATALOG[name].programs)
                 CATALOG[name].prepare()
             except Unavailable as error:
                 return f"{name}: {error}"
@@ -50,5 +49,7 @@ def prepare(names: Iterable[str], say: Callable[[str], None]) -> list[str]:
         return [failure for failure in pool.map(one, names) if failure is not None]
 
 
-def _install(programs: dict[str, str]) -> None:
-    debian.install(programs)
+def _await(installation: Future[None], programs: dict[str, str]) -> None:
+    """Raises what went wrong, unless it was with others' packages."""
+    if programs and (failure := installation.exception()) is not None and debian.missing(programs):
+        raise failure

@@ -49,7 +49,7 @@ class Consul(Service):
         return self.folder / "tls/ca.pem" if self._tls else None
 
     def _configure(self, folder: Path) -> None:
-        tokens = {"initial_management": self.token, "agent": str(uuid.uuid4())}
+        tokens = {"initial_management": self.token, "agent": self.token}  # without a valid one nothing is synced
         settings: dict[str, Any] = {
             **_SETTINGS,
             "data_dir": str(folder / "data"),

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar, Self
 
 from services import docker_rules
 from services.asking import ask_socket
 from services.cache import cache_folder, digest, try_lock
-from services.commands import have
+from services.commands import have, run
 from services.debian import missing
 from services.errors import Unavailable
 from services.service import Service
@@ -43,14 +44,18 @@ def prepare() -> None:
 class DockerEngine(Service):
     """`host` is what clients are given. Images stay in the cache; containers, networks and volumes go with `stop`.
 
-    Two engines in one network namespace break each other's firewall rules, so it waits for another to end.
+    Two engines in one network namespace break each other's firewall rules, so it waits for another to end. `apart`: it has
+    a namespace of its own, with a loopback alone: nothing is fetched, no port is published, and nobody is waited for.
+    `options`: further words of its command line.
     """
 
     name: ClassVar[str] = "docker"
     port_count: ClassVar[int] = 0
 
-    def __init__(self) -> None:
+    def __init__(self, *, apart: bool = False, options: Sequence[str] = ()) -> None:
         super().__init__()
+        self._apart = apart
+        self._options = tuple(options)
         prepare()
         if os.geteuid() != 0:
             raise Unavailable(
@@ -70,9 +75,11 @@ class DockerEngine(Service):
 
     def start(self) -> Self:
         try:
-            self._take_namespace()
+            if not self._apart:
+                self._take_namespace()
             self._take_slot()
-            self._rules = docker_rules.now()
+            if not self._apart:
+                self._rules = docker_rules.now()
             super().start()
             self._remove_everything()  # of a run that was killed
         except BaseException:
@@ -86,15 +93,16 @@ class DockerEngine(Service):
                 self._launch(last=True)  # containers outlive a killed engine; only an engine takes them away
             super().stop()
             if self._slot:
+                _unmount(self.data, self.runtime)
                 shutil.rmtree(self.runtime, ignore_errors=True)
-                docker_rules.forget(self._rules)
+                docker_rules.forget(self._rules)  # nothing where it was apart
         finally:
             for lock in self._locks:
                 os.close(lock)
             self._locks, self._slot = [], 0
 
     @property
-    def _data(self) -> Path:
+    def data(self) -> Path:
         return cache_folder() / f"docker-data/{self._slot}"
 
     @property
@@ -124,13 +132,16 @@ class DockerEngine(Service):
         raise Unavailable(f"{_SLOTS - 1} Docker engines run already")
 
     def _configure(self, folder: Path) -> None:
-        self._data.mkdir(parents=True, exist_ok=True)
+        self.data.mkdir(parents=True, exist_ok=True)
 
     def _command(self, folder: Path) -> list[str]:
-        paths = ["--data-root", str(self._data), "--exec-root", str(self.runtime)]
+        paths = ["--data-root", str(self.data), "--exec-root", str(self.runtime)]
         paths += ["--pidfile", str(folder / "docker.pid"), "--host", f"unix://{folder / 'docker.sock'}"]
         driver = ["--storage-driver", "overlay2", "--exec-opt", "native.cgroupdriver=cgroupfs"]
-        return [have("dockerd"), *paths, *driver, "--live-restore", "--log-level", "warn"]
+        command = [have("dockerd"), *paths, *driver, "--live-restore", "--log-level", "warn", *self._options]
+        if not self._apart:
+            return command
+        return [have("unshare"), "--net", "--", "/bin/sh", "-c", 'ip link set lo up && exec "$@"', "sh", *command]
 
     def _before_launch(self, folder: Path) -> None:
         """What a killed engine leaves keeps the next one from starting."""
@@ -149,6 +160,14 @@ class DockerEngine(Service):
             ask_socket(self.socket, "DELETE", f"/containers/{container['Id']}?force=1&v=1", _REMOVE_S)
         for what in ("networks", "volumes"):
             ask_socket(self.socket, "POST", f"/{what}/prune", _REMOVE_S)
+
+
+def _unmount(*folders: Path) -> None:
+    """An engine that was killed once forgets that it mounted its data folder upon itself."""
+    targets = [Path(line.split()[4]) for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    for target in reversed(targets):
+        if any(target == folder or folder in target.parents for folder in folders):
+            run(have("umount"), target, within_s=_REMOVE_S)
 
 
 def _lock_file(name: str) -> int:

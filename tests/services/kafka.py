@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -30,9 +31,10 @@ class Users:
 
 
 def prepare() -> Path:
-    """Fetch the jars, and an archive of loaded classes that saves a second at each start."""
+    """Fetch the jars, and make what saves some seconds at each start: loaded classes, an empty store."""
     jars = kept("kafka", digest(RECIPE), _fetch)
-    kept("kafka-classes", _classes_key(jars), lambda folder: _dump_classes(jars, folder / "classes.jsa"))
+    kept("kafka-classes", _classes_key(jars), lambda folder: _dump_classes(folder / "classes.jsa"))
+    kept("kafka-formatted", digest(RECIPE), lambda folder: Kafka().format(folder))
     return jars
 
 
@@ -46,7 +48,7 @@ def _classes_key(jars: Path) -> str:
     return digest(str(jars), run("java", "-version", within_s=_FORMAT_S))
 
 
-def _dump_classes(jars: Path, archive: Path) -> None:
+def _dump_classes(archive: Path) -> None:
     """The virtual machine writes the archive when a broker that served ends."""
     with Kafka(_archive=[f"-XX:ArchiveClassesAtExit={archive}"]) as broker:
         broker.terminate(_FORMAT_S)
@@ -84,7 +86,7 @@ class Kafka(Service):
         return self.folder / "tls/ca.pem"
 
     def _configure(self, folder: Path) -> None:
-        lines = _PROPERTIES.format(main=self.ports[0], controller=self.ports[1], log=folder / "data")
+        lines = _PROPERTIES.format(controller=self.ports[1], log=folder / "data")
         if self._users is not None:
             keystore = Authority(folder / "tls").sign("kafka").bundle
             lines += _secure_properties(self.ports[2], keystore, self._users)
@@ -94,7 +96,22 @@ class Kafka(Service):
         properties = folder / "server.properties"
         properties.touch(mode=0o600)
         properties.write_text(lines)
+        formatted = place("kafka-formatted", digest(RECIPE)) / "data"
+        if self._users is None and formatted.is_dir():
+            shutil.copytree(formatted, folder / "data", dirs_exist_ok=True)
+        else:
+            self._format(properties)
+
+    def format(self, folder: Path) -> None:
+        """An empty store in `folder`/data; nothing in it depends on ports or paths."""
+        properties = folder / "server.properties"
+        lines = _PROPERTIES.format(controller=2, log=folder / "data")
+        properties.write_text(f"{lines}listeners=PLAINTEXT://127.0.0.1:1,CONTROLLER://127.0.0.1:2\n")
         self._format(properties)
+
+    def _reading(self) -> list[str]:
+        """The class archive, where there is one to read."""
+        return [option for option in self._archive if "SharedArchiveFile" in option]
 
     def _listeners(self) -> list[str]:
         found = [f"PLAINTEXT://{self.bootstrap}"]
@@ -104,7 +121,7 @@ class Kafka(Service):
         scram = self._users.scram.items() if self._users is not None else ()
         accounts = [f"SCRAM-SHA-256=[name={name},password={password}]" for name, password in scram]
         options = [word for account in accounts for word in ("--add-scram", account)]
-        command = [*self._java([]), "kafka.tools.StorageTool", "format", "--ignore-formatted"]
+        command = [*self._java(self._reading()), "kafka.tools.StorageTool", "format", "--ignore-formatted"]
         run(*command, "-t", _CLUSTER, "-c", properties, *options, within_s=_FORMAT_S)
 
     def _command(self, folder: Path) -> list[str]:

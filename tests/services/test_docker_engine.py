@@ -34,7 +34,7 @@ def sleeper() -> bytes:
 
 def test_containers_outlive_a_killed_engine_and_nothing_outlives_a_stopped_one() -> None:
     with started(DockerEngine) as engine:
-        folder, runtime = engine.folder, engine.runtime
+        folder, runtime, data = engine.folder, engine.runtime, engine.data
         client = docker.DockerClient(base_url=engine.host, timeout=30)
         try:
             client.api.import_image_from_data(sleeper(), repository=IMAGE)
@@ -52,7 +52,9 @@ def test_containers_outlive_a_killed_engine_and_nothing_outlives_a_stopped_one()
     assert naming(folder) == []
     assert naming(runtime) == []
     assert not folder.exists()
-    assert str(runtime) not in Path("/proc/mounts").read_text()
+    mounts = Path("/proc/mounts").read_text()
+    assert str(runtime) not in mounts
+    assert str(data) not in mounts
 
 
 def test_images_stay_from_one_engine_to_the_next(docker_host: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -136,22 +137,24 @@ def test_one_that_ignores_sigterm_is_killed(monkeypatch: pytest.MonkeyPatch) -> 
         assert not service.running
 
 
-def test_a_service_dies_with_the_tests_that_started_it(tmp_path: Path) -> None:
+def test_a_service_dies_with_the_tests_that_started_it() -> None:
     script = (
         "from services.test_harness import Scripted\n"
         "service = Scripted('touch ready; exec sleep 1000').start()\n"
-        "print(service.pid, flush=True)\n"
+        "print(service.pid, service.folder, flush=True)\n"
         "input()\n"
     )
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "tests"), "TMPDIR": str(tmp_path)}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "tests")}
     command = [sys.executable, "-c", script]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     with subprocess.Popen(command, env=environment, text=True, **pipes) as tests:  # type: ignore[call-overload]
-        pid = int(tests.stdout.readline())
+        first, folder = tests.stdout.readline().split()
+        pid = int(first)
         assert Path(f"/proc/{pid}").exists()
         tests.kill()
         tests.wait(WITHIN_S)
         assert until(lambda: not alive(pid), WITHIN_S)
+    shutil.rmtree(folder)  # the only thing that a killed run leaves
 
 
 def alive(pid: int) -> bool:

@@ -70,16 +70,23 @@ class NodeSettings(_Section, frozen=True):
     kind: Literal["dedicated", "harvest"] = "dedicated"
     memory_mb: NotNegative = 0
     name: str = "0"
+    api_url: str = ""
+    """Where a fleet's API is for this node's guests, `http://host:port`."""
+    metrics_host: str = "127.0.0.1"
+    metrics_port: Port | None = 0
+    """Where a node of a fleet serves its metrics; 0 takes a free port."""
     lease_s: Seconds = 3.0
     """A node that is not heard of for so long takes no new work and what it had is lost to it."""
 
 
 class PoolSettings(_Section, frozen=True):
-    """`freeze_after_s` of idleness a warm container is frozen, `evict_after_s` it is destroyed."""
+    """`freeze_after_s` of idleness a warm container is frozen, `evict_after_s` it is destroyed. `start_s`: how long the
+    start of one may take."""
 
     freeze_after_s: Seconds = 10.0
     evict_after_s: Seconds = 600.0
     starts_at_once: Positive = 4
+    start_s: Annotated[float, Meta(gt=0)] = 60.0
     prewarm: bool = True
 
 
@@ -108,7 +115,8 @@ class PluginSettings(_Section, frozen=True):
     store: str = "sqlite"
     bus: str = "memory"
     nodes: str = "memory"
-    containers: str = "process"
+    containers: str = "auto"
+    """`auto`: process sandboxes where this host can confine them, else a container engine that answers."""
     logs: str = "inline"
     forecaster: str = "persistence"
 
@@ -166,6 +174,30 @@ class ConsulSettings(_Section, frozen=True):
     prefix: str = "upwhisk"
 
 
+class DockerSettings(_Section, frozen=True):
+    """The container engine, for `plugins.containers = "docker"`. It must run on this machine.
+
+    `host`: a `unix://` or `tcp://` address; empty: `DOCKER_HOST`, else the engine's usual socket. With `tcp://` the three
+    files are needed, for TLS.
+    """
+
+    host: str = ""
+    ca_file: str = ""
+    cert_file: str = ""
+    key_file: str = ""
+    image_prefix: str = "upwhisk"
+    """Images of runtimes are `<prefix>/python:3.12` and the like; `upwhisk admin images` builds them."""
+    runtime: str = ""
+    """One of the engine's OCI runtimes; empty: its default."""
+    deadline_s: Seconds = 30.0
+    """How long the engine may take to create or start one container."""
+    pull: Literal["missing", "never"] = "missing"
+    """Whether images that actions name are fetched when the engine does not have them."""
+    pull_timeout_s: Seconds = 120.0
+    image_root: Literal["read-only", "writable"] = "read-only"
+    """`writable`: images that actions name get their own user and a layer to write to, which nothing bounds."""
+
+
 class ControllerSettings(_Section, frozen=True):
     """One controller of a fleet. `name` is its own among the controllers; empty: made from the host's name and the port."""
 
@@ -191,6 +223,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     couchdb: CouchDBSettings = CouchDBSettings()
     kafka: KafkaSettings = KafkaSettings()
     consul: ConsulSettings = ConsulSettings()
+    docker: DockerSettings = DockerSettings()
     controller: ControllerSettings = ControllerSettings()
 
 

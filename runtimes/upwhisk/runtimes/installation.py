@@ -11,6 +11,8 @@ from upwhisk.runtimes.proxy.upwhisk_guest.preload import NATIVE_PRELOAD, PRELOAD
 
 BLACKBOX = "blackbox"
 PROXIES = Path(__file__).parent / "proxy"
+DOCKERFILES = Path(__file__).parent / "images"
+"""A folder for each family, for engines with images."""
 Family = Literal["python", "nodejs", "native"]
 _PYTHON_FLAGS = ("-I", "-S", "-X", "utf8")
 

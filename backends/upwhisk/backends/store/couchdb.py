@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
-from upwhisk.backends.store import couchdb_prepare
+from upwhisk.backends.store import couchdb_prepare, couchdb_restore
 from upwhisk.backends.store.couchdb_activations import CouchActivations
 from upwhisk.backends.store.couchdb_backup import write_backup
 from upwhisk.backends.store.couchdb_body import body_of
@@ -50,6 +50,8 @@ class CouchStore(DocumentStore):
         self.activations = CouchActivations(self._client)
         self.subjects = NoSubjects()
         self.retention = CouchRetention(self._client, retention, self._clock)
+
+    restore_documents = staticmethod(couchdb_restore.restore)
 
     @staticmethod
     async def prepare(settings: CouchDBSettings) -> list[str]:

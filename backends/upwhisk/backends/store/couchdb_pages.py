@@ -56,7 +56,7 @@ class Pages:
     async def read(self, range: Range, skip: int, limit: int) -> list[msgspec.Raw]:
         """Documents of the rows from `skip` on, newest first; `limit` 0: all. Pages after the first go on by key."""
         found: list[msgspec.Raw] = []
-        after: tuple[bytes, str] | None = None
+        after: bytes | None = None
         while not is_empty(range):
             size = min(PAGE, limit - len(found)) if limit else PAGE
             parameters = page_parameters(range, limit=size, skip=skip if after is None else 0, after=after)
@@ -64,7 +64,7 @@ class Pages:
             found += (row.doc for row in rows if row.doc != NULL)
             if len(rows) < size or (limit and len(found) >= limit):
                 break
-            after = bytes(rows[-1].key), rows[-1].id
+            after = bytes(rows[-1].key)
         return found
 
     async def count(self, range: Range) -> int:
