@@ -38,7 +38,7 @@ RUN groupadd --system --gid 10001 upwhisk \
  && install --directory --owner upwhisk --group upwhisk --mode 0700 /var/lib/upwhisk
 COPY --from=node /usr/local/bin/node /usr/local/bin/node
 COPY --from=build /opt/upwhisk /opt/upwhisk
-COPY compose/image/upwhisk-health /usr/local/bin/upwhisk-health
+COPY compose/image/ /usr/local/bin/
 ENV PATH=/opt/upwhisk/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     UPWHISK_DATA=/var/lib/upwhisk

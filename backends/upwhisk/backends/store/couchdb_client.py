@@ -31,7 +31,8 @@ LONG_S = 60.0
 """For views whose index has much to catch up with, and for large bodies."""
 _CONNECT_S = 3.0
 _PREFIX = re.compile(r"[a-z][a-z0-9_$()+-]*\Z")
-_JSON = {"Accept": "application/json", "Content-Type": "application/json"}
+_JSON = {"Accept": "application/json", "Content-Type": "application/json", "Accept-Encoding": "identity"}
+"""Where answers are compressed (not by CouchDB itself), a feed's blank lines would be held back."""
 
 
 class Unreached(StoreUnavailable):

@@ -136,15 +136,23 @@ async def _make_key(client: CouchClient) -> list[str]:
 def _new_key(file: str) -> bytes:
     """The key in `file`, made now if there is none. Of two processes that make it, one does."""
     path = Path(file)
-    part = path.with_name(f"{path.name}.{os.urandom(4).hex()}")
     try:
         if not path.exists():
-            write_private(part, os.urandom(KEY_BYTES))
-            with suppress(FileExistsError):
-                path.hardlink_to(part)
-        return path.read_bytes()
+            _make_key_file(path)
+        key = path.read_bytes()
     except OSError as error:
         raise ConfigurationError("couchdb.key_file", f"cannot make '{file}': {error.strerror}") from None
+    if len(key) != KEY_BYTES:
+        raise ConfigurationError("couchdb.key_file", f"'{file}' is no key: it has {len(key)} bytes and not {KEY_BYTES}")
+    return key
+
+
+def _make_key_file(path: Path) -> None:
+    part = path.with_name(f"{path.name}.{os.urandom(4).hex()}")
+    try:
+        write_private(part, os.urandom(KEY_BYTES))
+        with suppress(FileExistsError):
+            path.hardlink_to(part)
     finally:
         part.unlink(missing_ok=True)
 
