@@ -74,13 +74,11 @@ def test_parameters_are_json_from_high_to_low() -> None:
 def test_the_longest_names_make_urls_that_couchdb_takes() -> None:
     name = "a" + "&" * 255
     asked = record_range(ActivationQuery(namespace=name, name=f"{name}/{name}"))
-    key = json.dumps([*asked.prefix, asked.high, f"{name}/{'0' * 32}"]).encode()
-    parameters = page_parameters(asked, limit=200, skip=10**30, after=key)
-    assert len(urlencode(parameters)) < 7000
+    last = json.dumps([*asked.prefix, 10**15, f"{name}/{'0' * 32}"]).encode()
+    assert len(urlencode(page_parameters(asked, limit=200, skip=10**30, after=last))) < 7000
     packaged = entity_range(EntityQuery(namespace=name, collection="actions", path=f"{name}/{name}"), "action")
-    key = json.dumps([*packaged.prefix, packaged.high, f"{name}/{name}/{name}"]).encode()
-    parameters = page_parameters(packaged, limit=200, after=key)
-    assert len(urlencode(parameters)) < 7500
+    last = json.dumps([*packaged.prefix, 10**15, f"{name}/{name}/{name}"]).encode()
+    assert len(urlencode(page_parameters(packaged, limit=200, after=last))) < 7000
 
 
 def test_design_documents_are_named_by_version() -> None:

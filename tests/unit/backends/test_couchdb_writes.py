@@ -6,6 +6,7 @@ import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
+from urllib.parse import unquote_plus
 
 import msgspec
 import pytest
@@ -231,8 +232,8 @@ async def test_long_lists_go_on_by_key_and_not_by_skip() -> None:
 
     def react(asked: Asked) -> Reaction:
         query = dict(part.split("=", 1) for part in asked.path.partition("?")[2].split("&"))
-        after = query.get("startkey_docid", "").replace("%2F", "/")
-        begin = next((number for number, row in enumerate(rows) if row["id"] == after), 0) + int(query["skip"])
+        after = json.loads(unquote_plus(query["startkey"]))
+        begin = next((number for number, row in enumerate(rows) if row["key"] == after), 0) + int(query["skip"])
         return Say(200, {"total_rows": 250, "offset": begin, "rows": rows[begin : begin + int(query["limit"])]})
 
     couch = ScriptedCouch(react=react)
@@ -273,7 +274,7 @@ async def test_a_guests_text_that_is_no_json_is_kept_as_an_attachment() -> None:
 
 def _row(written: Activation) -> dict[str, Any]:
     fields = json.loads(stored(written).document)
-    return {"id": fields["_id"], "key": ["guest", written.start], "value": None, "doc": {**fields, "_rev": "1-a"}}
+    return {"id": fields["_id"], "key": ["guest", written.start, fields["_id"]], "value": None, "doc": {**fields, "_rev": "1-a"}}
 
 
 def _fields(written: Document) -> dict[str, Any]:
