@@ -19,6 +19,10 @@ chaos: setup ## faults of every kind under load on a whole fleet, as root (FAULT
 	@scripts/services prepare
 	@$(PY) scripts/storm.py --faults $(or $(FAULTS),300) $(if $(SEED),--seed $(SEED)) --containers $(or $(CONTAINERS),process)
 
+test-cluster: setup ## the API suite and the tests of a fleet against real Kafka, Consul and CouchDB's stand-in
+	@scripts/services prepare
+	@$(PY) -m pytest tests/cluster tests/chaos -q
+
 cluster: setup ## a whole fleet on this machine from real parts, until Ctrl-C
 	@scripts/services prepare
 	@$(PY) scripts/cluster.py
