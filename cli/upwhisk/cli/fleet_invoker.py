@@ -71,7 +71,7 @@ class FleetInvoker:
             )
             await stack.enter_async_context(node)
             assert node.pool is not None
-            metrics.register(PoolMetrics(node.pool.statistics))
+            metrics.register(PoolMetrics(node.pool.statistics, factory.problem))
             kinds = tuple(sorted(factory.abilities.kinds))
             findings = (*([runtimes.note] if runtimes.note else ()), *factory.findings())
             ready(InvokerReady(settings.node.name, kinds, node.default_network.value, findings, metrics.address))

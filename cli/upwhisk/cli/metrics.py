@@ -11,10 +11,14 @@ _NOT_PHASES = frozenset({"waiting", "memory_mb"})
 
 
 class PoolMetrics(Collector):
-    """`statistics` gives containers by phase, the number of requests that wait, and the memory taken, in MB."""
+    """`statistics` gives containers by phase, the number of requests that wait, and the memory taken, in MB; `problem` why no
+    container can be made now."""
 
-    def __init__(self, statistics: Callable[[], Mapping[str, int]]) -> None:
+    def __init__(
+        self, statistics: Callable[[], Mapping[str, int]], problem: Callable[[], str | None]
+    ) -> None:
         self._statistics = statistics
+        self._problem = problem
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         counts = self._statistics()
@@ -24,8 +28,15 @@ class PoolMetrics(Collector):
                 containers.add_metric([phase], count)
         yield containers
         yield GaugeMetricFamily(
+            "upwhisk_containers_available",
+            "Whether containers can be made",
+            value=float(self._problem() is None),
+        )
+        yield GaugeMetricFamily(
             "upwhisk_pool_waiting", "Activations that wait for a container", value=counts["waiting"]
         )
         yield GaugeMetricFamily(
-            "upwhisk_pool_memory_bytes", "Memory promised to containers", value=counts["memory_mb"] * 1024 * 1024
+            "upwhisk_pool_memory_bytes",
+            "Memory promised to containers",
+            value=counts["memory_mb"] * 1024 * 1024,
         )

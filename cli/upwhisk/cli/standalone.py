@@ -100,7 +100,7 @@ class Standalone:
                 registry=registry,
                 logs=logs,
                 kinds=runtimes.kinds(lambda: factory.abilities),
-                health=StandaloneHealth(store, registry, bus),
+                health=StandaloneHealth(store, registry, bus, factory),
                 clock=self._clock,
                 phase_of=node.phase_of,
             ),
@@ -109,7 +109,7 @@ class Standalone:
         )
         await stack.enter_async_context(node)
         assert node.pool is not None
-        controller.metrics.register(PoolMetrics(node.pool.statistics))
+        controller.metrics.register(PoolMetrics(node.pool.statistics, factory.problem))
         await stack.enter_async_context(controller)
         subjects = WatchedSubjects(store.subjects, controller.authenticator.forget)
         commands = {**operations(subjects), **backup_operations(store)}
