@@ -3,7 +3,7 @@ SHELL := /bin/bash
 VENV  := .venv
 PY    := $(VENV)/bin/python
 .DEFAULT_GOAL := help
-.PHONY: help setup images demo test lint types imports unit wheel services test-crash test-v2 test-power clean run bench bench-tools bench-latency bench-throughput bench-cold bench-overload bench-idle bench-start bench-cli bench-docker
+.PHONY: help setup images demo cluster chaos test lint types imports unit wheel services test-crash test-v2 test-power clean run bench bench-tools bench-latency bench-throughput bench-cold bench-overload bench-idle bench-start bench-cli bench-cluster bench-docker bench-placement
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -65,7 +65,7 @@ clean: ## remove what the commands above made
 bench-tools: setup
 	@benchmarks/tools
 
-bench: bench-latency bench-throughput bench-cold bench-overload bench-idle bench-start bench-cli ## all benchmarks, about 8 minutes
+bench: bench-latency bench-throughput bench-cold bench-overload bench-idle bench-start bench-cli bench-placement ## all benchmarks, about 9 minutes
 
 bench-latency: bench-tools ## latency that the platform adds to a warm call
 	@$(PY) benchmarks/bench_latency.py
@@ -94,3 +94,6 @@ bench-cluster: bench-tools ## a warm call through Kafka, a node and CouchDB's st
 
 bench-cli: bench-tools ## wall time of simple commands
 	@$(PY) benchmarks/bench_cli.py
+
+bench-placement: setup ## one placement decision among 1 to 10,000 nodes, by policy
+	@$(PY) benchmarks/bench_placement.py

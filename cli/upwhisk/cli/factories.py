@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ipaddress
+
 from upwhisk.cli.container_choice import DOCKER
 from upwhisk.cli.node_runtimes import NodeRuntimes
+from upwhisk.common.errors import ConfigurationError
 from upwhisk.common.ids import new_instance_id
 from upwhisk.common.model.action import BLACKBOX
 from upwhisk.common.plugins import load
@@ -22,7 +25,12 @@ def make_factory(runtimes: NodeRuntimes, api_socket: str) -> ContainerFactory:
         cores=guest.cpu_cores,
         idle=node.kind == "harvest",
     )
-    network = NetworkSettings(api=api_socket, allow=guest.allow, forwarding=guest.ip_forwarding)
+    network = NetworkSettings(
+        api=api_socket,
+        allow=guest.allow,
+        resolvers=_checked(guest.resolvers),
+        forwarding=guest.ip_forwarding,
+    )
     name = settings.plugins.containers
     make = load("containers", name)
     factory: ContainerFactory
@@ -34,3 +42,12 @@ def make_factory(runtimes: NodeRuntimes, api_socket: str) -> ContainerFactory:
             new_instance_id(), runtimes.run_dir, runtimes.installations, bounds, network, runtimes.missing
         )
     return factory
+
+
+def _checked(resolvers: tuple[str, ...]) -> tuple[str, ...]:
+    for text in resolvers:
+        try:
+            ipaddress.IPv4Address(text)
+        except ValueError:
+            raise ConfigurationError("guest.resolvers", f"'{text}' is no IPv4 address") from None
+    return resolvers

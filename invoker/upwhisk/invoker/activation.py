@@ -14,7 +14,7 @@ from upwhisk.common.clock import Clock
 from upwhisk.common.errors import ContainerCreateFailed, ContainerGone, ImageMissing
 from upwhisk.common.ids import ActivationId, NodeId
 from upwhisk.common.messages import ActivationMessage
-from upwhisk.common.model.activation import Activation, Status, failed
+from upwhisk.common.model.activation import NO_CONTAINER, Activation, Status, failed
 from upwhisk.common.model.placed import Phases, Placed
 from upwhisk.common.spi.bus import Delivery
 from upwhisk.common.spi.logs import LogStore
@@ -30,6 +30,7 @@ from upwhisk.invoker.pool.lease import Lease, PoolClosed
 from upwhisk.invoker.pool.pool import Pool
 from upwhisk.invoker.pool.slots import WarmKey
 from upwhisk.invoker.record import finished
+from upwhisk.invoker.tally import Tally
 
 log = structlog.get_logger(__name__)
 
@@ -56,13 +57,14 @@ class RunnerPorts:
 
 
 class Runner:
-    """Runs activations to their records. `running` shows the phase of each, for people."""
+    """Runs activations to their records. `running` shows the phase of each, for people; `tally` counts what became of them."""
 
     def __init__(self, ports: RunnerPorts, node: NodeId, *, result_bytes: int) -> None:
         self._ports = ports
         self._node = node
         self._result_bytes = result_bytes
         self.running: dict[str, str] = {}
+        self.tally = Tally()
         self.stopping = False
 
     async def run(self, delivery: Delivery) -> None:
@@ -85,7 +87,9 @@ class Runner:
                 await handback.give_back(message)
                 return
             self.running[message.activation_id] = "storing"
+            began = self._ports.clock.monotonic()
             await handback.settle(message, record)  # 7. durable, then whoever waits is told
+            self.tally.count(record, self._ports.clock.monotonic() - began)
         except Exception as error:
             log.exception("activation broken off", action="activation.broken", id=message.activation_id)
             reason = BROKEN.format(type(error).__name__)
@@ -113,7 +117,7 @@ class Runner:
             return self._fallback(message, Outcome(failed(Status.DEVELOPER_ERROR, str(missing)), keep=False))
         except ContainerCreateFailed as error:
             log.warning("no container", action="activation.no_container", id=message.activation_id, reason=str(error))
-            return self._fallback(message, outcomes.of_platform(outcomes.NO_CONTAINER))
+            return self._fallback(message, outcomes.of_platform(NO_CONTAINER))
         except PoolClosed:
             return None
         phases.place = round((clock.monotonic() - began) * 1000, 3)

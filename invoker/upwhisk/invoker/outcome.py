@@ -17,7 +17,6 @@ from upwhisk.common.spi.containers import GuestAnswer
 EXHAUSTED = "The action exhausted its memory and was aborted."
 DIED_IN_RUN = "The action did not produce a valid response and exited unexpectedly."
 DIED_IN_INIT = "The action did not initialize and exited unexpectedly."
-NO_CONTAINER = "Failed to provision resources to run the action."
 NOT_JSON = "The action did not produce a valid JSON or JSON Array response"
 TOO_DEEP = "The action produced a response that is nested deeper than {} levels."
 MAX_DEPTH = 500

@@ -16,7 +16,7 @@ from upwhisk.common.errors import ContainerCreateFailed
 from upwhisk.common.ids import NodeId, TransactionId, new_activation_id
 from upwhisk.common.messages import ActionRef, ActivationMessage, Demand, Message
 from upwhisk.common.model.action import Action, Exec
-from upwhisk.common.model.activation import Activation
+from upwhisk.common.model.activation import NO_CONTAINER, Activation
 from upwhisk.common.names import EntityName
 from upwhisk.common.spi.bus import Delivery
 from upwhisk.common.spi.containers import SENTINEL, ContainerSpec, GuestAnswer, LogChunk, Network
@@ -24,7 +24,6 @@ from upwhisk.invoker.actions import ActionCache, Runnable, prepare
 from upwhisk.invoker.activation import Runner, RunnerPorts
 from upwhisk.invoker.handback import Handback
 from upwhisk.invoker.keys import KeyRing
-from upwhisk.invoker.outcome import NO_CONTAINER
 from upwhisk.invoker.pool.pool import Pool
 from upwhisk.invoker.pool.slots import PoolLimits
 

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-import structlog
-
 from upwhisk.common.errors import ContainerError
 from upwhisk.common.tasks import TaskOwner
 from upwhisk.invoker.containers.docker.engine import Engine
-
-log = structlog.get_logger(__name__)
 
 _INTERVAL_S = 2.0
 
@@ -29,7 +25,7 @@ class EngineWatch:
     async def _go_on(self) -> None:
         while True:
             await asyncio.sleep(_INTERVAL_S)
-            self._tell(await self._look())
+            self.problem = await self._look()
 
     async def _look(self) -> str | None:
         try:
@@ -37,14 +33,6 @@ class EngineWatch:
         except ContainerError as error:
             return str(error)
         return None
-
-    def _tell(self, problem: str | None) -> None:
-        if (problem is None) != (self.problem is None):
-            if problem is not None:
-                log.error("the container engine is away", action="docker.away", reason=problem)
-            else:
-                log.info("the container engine is back", action="docker.back")
-        self.problem = problem
 
     async def aclose(self) -> None:
         await self._tasks.aclose(grace_s=0.0)
