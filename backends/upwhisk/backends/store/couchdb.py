@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
+import structlog
+
 from upwhisk.backends.store import couchdb_prepare, couchdb_restore
 from upwhisk.backends.store.couchdb_activations import CouchActivations
 from upwhisk.backends.store.couchdb_backup import write_backup
@@ -23,6 +25,8 @@ from upwhisk.common.errors import StoreUnavailable
 from upwhisk.common.settings import CouchDBSettings, RetentionSettings
 from upwhisk.common.spi.store import DocumentStore, StoreStatistics, SubjectStore, Watcher
 from upwhisk.common.tasks import TaskOwner
+
+log = structlog.get_logger(__name__)
 
 
 class CouchStore(DocumentStore):
@@ -124,7 +128,10 @@ class CouchStore(DocumentStore):
 
     def _tell(self, id: str | None) -> None:
         for watcher in tuple(self._watchers):
-            watcher(id)
+            try:
+                watcher(id)
+            except Exception as error:  # the fault of one must not keep it from the others
+                log.error("watcher failed", action="store.watcher_failed", exc_info=error)
 
     async def _ask(self, lane: Lane) -> None:
         """The cheapest read and write that there are."""
