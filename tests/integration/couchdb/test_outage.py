@@ -20,6 +20,7 @@ from upwhisk.backends.store.couchdb import CouchStore
 from upwhisk.common.errors import StoreUnavailable
 from upwhisk.common.spi.store import ActivationQuery
 
+pytestmark = pytest.mark.external_service
 ALL = ActivationQuery(namespace="guest")
 
 

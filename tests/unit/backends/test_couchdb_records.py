@@ -113,7 +113,7 @@ def test_a_refused_record_can_be_an_attachment() -> None:
 @pytest.mark.parametrize("id", ["", "x", "A" * 32, "../" + "a" * 29])
 def test_what_is_no_id_is_refused(id: str) -> None:
     with pytest.raises(ValueError, match="no activation id"):
-        stored(msgspec.structs.replace(record(), activation_id=id))  # type: ignore[arg-type]
+        stored(msgspec.structs.replace(record(), activation_id=id))
 
 
 def test_namespaces_that_begin_with_an_underscore() -> None:

@@ -12,6 +12,7 @@ from fakes.scripted_couch import Asked, Reaction, Say, ScriptedCouch, scripted
 from upwhisk.backends.store.couchdb_client import CouchClient
 from upwhisk.backends.store.couchdb_reach import Reach
 from upwhisk.backends.store.couchdb_retention import COMPACT_ABOVE, CouchRetention, Sizes
+from upwhisk.common.errors import StoreUnavailable
 from upwhisk.common.settings import CouchDBSettings, RetentionSettings
 
 REFUSED = Say(401, {"error": "unauthorized", "reason": "You are not a server admin."})
@@ -28,25 +29,30 @@ class Records:
         self.deleted: list[str] = []
         self.commands: list[str] = []
         self.may_command = True
+        self.others_remove = 0
+        self.asked = 0
         self._purge, self._sizes, self._running = purge, sizes, running
 
     def __call__(self, asked: Asked) -> Reaction:
+        self.asked += 1
         path, _, query = asked.path.partition("?")
         name = path.rpartition("/")[2]
         match name:
-            case "oldest" if "reduce=true" in query:
+            case "oldest" if "reduce=true" in query:  # all of them in one row
                 return Say(200, {"rows": [{"key": None, "value": {"sum": 100 * len(self.left), "count": len(self.left)}}]})
             case "oldest":
                 rows = [{"id": key, "key": number, "value": 100} for number, key in enumerate(self.left)]
+                # Another process sweeps too, and removes them between two of our questions.
+                self.left, self.others_remove = self.left[self.others_remove :], 0
                 return Say(200, {"rows": rows[:100]})
             case "_all_docs":
                 return Say(200, {"rows": [{"id": key, "key": key, "value": {"rev": "1-a"}} for key in asked.json["keys"]]})
             case "_purge":
                 return self._purging(list(asked.json))
             case "_bulk_docs":
-                rows = [row["_id"] for row in asked.json["docs"]]
-                self._remove(rows, self.deleted)
-                return Say(201, [{"ok": True, "id": key, "rev": "2-b"} for key in rows])
+                keys = [row["_id"] for row in asked.json["docs"]]
+                self._remove(keys, self.deleted)
+                return Say(201, [{"ok": True, "id": key, "rev": "2-b"} for key in keys])
             case "_info":
                 return Say(200, {"view_index": {"sizes": self._sizes, "compact_running": self._running}})
         if asked.method == "GET":
@@ -129,11 +135,28 @@ async def test_who_may_not_compact_still_sweeps() -> None:
         assert reach._failing == {}
 
 
+@pytest.mark.parametrize("others", [1, 60, 100, 320])
+async def test_two_that_sweep_at_once_leave_what_may_stay(others: int) -> None:
+    records = Records(330)
+    records.others_remove = others
+    async with retention(records, 10) as (swept, _):
+        await swept.sweep()
+    assert records.left == [f"guest/{number:032x}" for number in range(320, 330)]
+
+
+async def test_what_does_not_go_ends_the_sweep() -> None:
+    records = Records(20)
+    records._remove = lambda keys, into: into.extend(keys)  # type: ignore[method-assign]
+    async with retention(records, 10) as (swept, _):
+        with pytest.raises(StoreUnavailable, match="still there"):
+            await swept.sweep()
+
+
 async def test_nothing_to_do_costs_two_questions() -> None:
     records = Records(5)
     async with retention(records, 10) as (swept, _):
         assert await swept.sweep() == 0
-    assert records.commands == []
+    assert (records.asked, records.commands) == (2, [])
 
 
 def test_when_a_file_is_wasteful() -> None:

@@ -97,7 +97,7 @@ async def test_what_can_never_be_stored_is_left_out_and_said(capsys: pytest.Capt
 
 async def test_malformed_ids_are_left_out() -> None:
     couch = ScriptedCouch(react=accepting(lambda row: None))
-    bad = msgspec.structs.replace(record(), activation_id="nothing")  # type: ignore[arg-type]
+    bad = msgspec.structs.replace(record(), activation_id="nothing")
     async with activations(couch) as store:
         assert await store.put([bad]) == 0
         assert await store.put([bad, record()]) == 1
