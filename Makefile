@@ -3,7 +3,7 @@ SHELL := /bin/bash
 VENV  := .venv
 PY    := $(VENV)/bin/python
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types imports unit wheel services test-crash test-v2 test-power clean run bench bench-tools bench-latency bench-throughput bench-cold bench-overload bench-idle bench-start bench-cli
+.PHONY: help setup images demo cluster chaos test lint types imports unit wheel services test-crash test-v2 test-power clean run bench bench-tools bench-latency bench-throughput bench-cold bench-overload bench-idle bench-start bench-cli bench-cluster bench-docker bench-placement
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -15,9 +15,16 @@ demo: setup ## start a platform, deploy and call everything under examples/, sho
 	@$(if $(CLUSTER),scripts/services prepare,true)
 	@scripts/delegated $(PY) scripts/demo.py $(if $(CLUSTER),--cluster)
 
+chaos: setup ## faults of every kind under load on a whole fleet, as root (FAULTS=300 SEED=... CONTAINERS=docker)
+	@scripts/services prepare
+	@$(PY) scripts/storm.py --faults $(or $(FAULTS),300) $(if $(SEED),--seed $(SEED)) --containers $(or $(CONTAINERS),process)
+
 cluster: setup ## a whole fleet on this machine from real parts, until Ctrl-C
 	@scripts/services prepare
 	@$(PY) scripts/cluster.py
+
+images: setup ## build the runtimes' images in the container engine (DOCKER_HOST, KIND=python:3.12, BASE=image)
+	@$(VENV)/bin/upwhisk admin images $(foreach kind,$(KIND),--kind $(kind)) $(foreach base,$(BASE),--base $(base))
 
 run: setup ## start a platform on http://127.0.0.1:3233 with its data in ./data
 	@scripts/delegated $(VENV)/bin/upwhisk standalone --data data
@@ -58,7 +65,7 @@ clean: ## remove what the commands above made
 bench-tools: setup
 	@benchmarks/tools
 
-bench: bench-latency bench-throughput bench-cold bench-overload bench-idle bench-start bench-cli ## all benchmarks, about 8 minutes
+bench: bench-latency bench-throughput bench-cold bench-overload bench-idle bench-start bench-cli bench-placement ## all benchmarks, about 9 minutes
 
 bench-latency: bench-tools ## latency that the platform adds to a warm call
 	@$(PY) benchmarks/bench_latency.py
@@ -72,11 +79,21 @@ bench-cold: bench-tools ## first call of a new action, by runtime
 bench-overload: bench-tools ## goodput and refusals at five times the peak
 	@$(PY) benchmarks/bench_overload.py
 
+bench-docker: setup ## first calls in Docker containers beside the engine's own starts (DOCKER_HOST, make images)
+	@$(PY) benchmarks/bench_docker.py
+
 bench-idle: bench-tools ## memory and CPU of an idle platform
 	@$(PY) benchmarks/bench_idle.py
 
 bench-start: bench-tools ## from exec to ready
 	@$(PY) benchmarks/bench_start.py
 
+bench-cluster: bench-tools ## a warm call through Kafka, a node and CouchDB's stand-in (CONTAINERS=docker)
+	@scripts/services prepare
+	@$(PY) benchmarks/bench_cluster.py --containers $(or $(CONTAINERS),process)
+
 bench-cli: bench-tools ## wall time of simple commands
 	@$(PY) benchmarks/bench_cli.py
+
+bench-placement: setup ## one placement decision among 1 to 10,000 nodes, by policy
+	@$(PY) benchmarks/bench_placement.py

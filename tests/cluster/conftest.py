@@ -8,13 +8,20 @@ from collections.abc import Iterator
 
 import pytest
 from fleet.fleet import Fleet
-from services.fixtures import started
+from services.errors import Unavailable
+from services.fixtures import missing
 
 
 @pytest.fixture(scope="session")
 def fleet() -> Iterator[Fleet]:
-    with started(Fleet) as made:
+    try:
+        made = Fleet().start()
+    except Unavailable as error:
+        missing(error)
+    try:
         yield made
+    finally:
+        made.stop()
 
 
 @pytest.fixture(scope="session")

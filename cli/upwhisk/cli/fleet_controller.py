@@ -31,6 +31,7 @@ from upwhisk.controller.delivery.fleet import FleetDelivery
 from upwhisk.controller.delivery.hosting import Hosting, HostingPorts
 from upwhisk.controller.delivery.recorder import Recorder
 from upwhisk.controller.delivery.store import DeliveredStore
+from upwhisk.controller.delivery.sweep import Sweep
 
 log = structlog.get_logger(__name__)
 
@@ -115,4 +116,5 @@ class FleetController:
         ):
             controller.metrics.register(collector)
         await stack.enter_async_context(controller)
+        await stack.enter_async_context(Sweep(parts.bus, parts.registry, self._clock, self._name))
         return controller

@@ -62,9 +62,9 @@ class FleetInvoker:
             parts = parts_of(settings)
             for part in (parts.documents, parts.bus, parts.registry):
                 await stack.enter_async_context(part)
-            runtimes = await asyncio.to_thread(NodeRuntimes.find, settings.guest)
+            runtimes = await asyncio.to_thread(NodeRuntimes.find, settings)
             door = await stack.enter_async_context(ApiDoor(_door_path(runtimes.run_dir, settings), settings.node))
-            factory = make_factory(settings, runtimes, str(door.path))
+            factory = make_factory(runtimes, str(door.path))
             logs = await stack.enter_async_context(load("logs", settings.plugins.logs)())
             listener = MetricsListener(settings.node.metrics_port, settings.node.metrics_host, security)
             metrics = await stack.enter_async_context(listener)
@@ -85,7 +85,8 @@ class FleetInvoker:
             ):
                 metrics.register(collector)
             kinds = tuple(sorted(factory.abilities.kinds))
-            ready(InvokerReady(settings.node.name, kinds, node.default_network.value, factory.findings(), metrics.address))
+            findings = (*([runtimes.note] if runtimes.note else ()), *factory.findings())
+            ready(InvokerReady(settings.node.name, kinds, node.default_network.value, findings, metrics.address))
             tell_manager("READY=1")
             await self._stop.wait()
             tell_manager("STOPPING=1")

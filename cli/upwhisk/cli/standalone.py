@@ -94,8 +94,8 @@ class Standalone:
         bus: MessageBus = await stack.enter_async_context(load("bus", settings.plugins.bus)())
         registry: NodeRegistry = await stack.enter_async_context(load("nodes", settings.plugins.nodes)(self._clock))
         logs = await stack.enter_async_context(load("logs", settings.plugins.logs)())
-        runtimes = await asyncio.to_thread(NodeRuntimes.find, settings.guest)
-        factory = make_factory(settings, runtimes, str(self._data / API_SOCKET))
+        runtimes = await asyncio.to_thread(NodeRuntimes.find, settings)
+        factory = make_factory(runtimes, str(self._data / API_SOCKET))
         parts = NodeParts(store, bus, registry, logs, factory, self._clock, runtimes.prewarm, store.journal)
         node = self._node = InvokerNode(parts, settings, version=installed_version())
         controller = Controller(
@@ -128,7 +128,7 @@ class Standalone:
         subjects = WatchedSubjects(store.subjects, controller.authenticator.forget)
         commands = {**operations(subjects), **backup_operations(store)}
         await stack.enter_async_context(AdminSocket(self._data / ADMIN_SOCKET, commands))
-        self._findings = factory.findings()
+        self._findings = (*([runtimes.note] if runtimes.note else ()), *factory.findings())
         return controller, node
 
     async def _drain(self, controller: Controller, node: InvokerNode) -> None:

@@ -85,11 +85,13 @@ class NodeSettings(_Section, frozen=True):
 
 
 class PoolSettings(_Section, frozen=True):
-    """`freeze_after_s` of idleness a warm container is frozen, `evict_after_s` it is destroyed."""
+    """`freeze_after_s` of idleness a warm container is frozen, `evict_after_s` it is destroyed. `start_s`: how long the
+    start of one may take."""
 
     freeze_after_s: Seconds = 10.0
     evict_after_s: Seconds = 600.0
     starts_at_once: Positive = 4
+    start_s: Annotated[float, Meta(gt=0)] = 60.0
     prewarm: bool = True
 
 
@@ -119,7 +121,8 @@ class PluginSettings(_Section, frozen=True):
     store: str = "sqlite"
     bus: str = "memory"
     nodes: str = "memory"
-    containers: str = "process"
+    containers: str = "auto"
+    """`auto`: process sandboxes where this host can confine them, else a container engine that answers."""
     logs: str = "inline"
     forecaster: str = "persistence"
 

@@ -20,7 +20,8 @@ from upwhisk.controller.accept import check_final, message_of
 from upwhisk.controller.api.ports import Call, Invoked
 from upwhisk.controller.entities.action_limits import check_limits
 from upwhisk.controller.sequence import Sequences
-from upwhisk.loadbalancer.balancer import Balancer, Stopping
+from upwhisk.loadbalancer.balancer import Balancer
+from upwhisk.loadbalancer.pending import Stopping
 
 log = structlog.get_logger(__name__)
 

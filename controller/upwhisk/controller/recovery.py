@@ -15,11 +15,13 @@ from upwhisk.common.messages import ActivationMessage
 from upwhisk.common.model.action import SEQUENCE
 from upwhisk.common.model.activation import Activation
 from upwhisk.common.model.identity import Identity, NamespaceLimits
+from upwhisk.common.retry import kept_trying
 from upwhisk.common.spi.store import ArtifactStore, JournalEntry
 from upwhisk.common.unfinished import lost
 from upwhisk.controller.sequence import Sequences
 from upwhisk.controller.sequence_record import Progress, decode_progress
-from upwhisk.loadbalancer.balancer import Balancer, Pending
+from upwhisk.loadbalancer.balancer import Balancer
+from upwhisk.loadbalancer.pending import Pending
 
 log = structlog.get_logger(__name__)
 
@@ -121,10 +123,14 @@ class Recovery:
     async def _end(self, message: ActivationMessage, reason: str) -> Activation:
         journal = self._ports.store.journal
         record = lost(message, reason, now_ms=self._ports.clock.now_ms())
-        if message.stored:
-            await journal.settle(record)
-        else:
-            await journal.discard(message.activation_id)
+
+        async def settle() -> None:
+            if message.stored:
+                await journal.settle(record)
+            else:
+                await journal.discard(message.activation_id)
+
+        await kept_trying(settle, what="end of work that cannot go on")
         return record
 
     async def expire(self, pending: Pending) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import random
+import re
 import ssl
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -29,6 +30,7 @@ REQUEST_S = 10.0
 LONG_S = 60.0
 """For views whose index has much to catch up with, and for large bodies."""
 _CONNECT_S = 3.0
+_PREFIX = re.compile(r"[a-z][a-z0-9_$()+-]*\Z")
 _JSON = {"Accept": "application/json", "Content-Type": "application/json", "Accept-Encoding": "identity"}
 """Where answers are compressed (not by CouchDB itself), a feed's blank lines would be held back."""
 
@@ -91,6 +93,9 @@ class CouchClient:
             raise ConfigurationError("couchdb.url", f"'{_without_login(self._base)}' is no http or https URL")
         if parts.username or parts.password:
             raise ConfigurationError("couchdb.url", "holds a login; use couchdb.user and couchdb.password_file")
+        if self.settings.prefix and not _PREFIX.match(self.settings.prefix):
+            text = f"'{self.settings.prefix}' cannot begin a database's name: a small letter, then those, digits and _$()+-"
+            raise ConfigurationError("couchdb.prefix", text)
         headers, context = await asyncio.gather(
             asyncio.to_thread(_headers, self.settings), asyncio.to_thread(_tls, self.settings)
         )

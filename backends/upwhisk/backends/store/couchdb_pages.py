@@ -23,10 +23,15 @@ PAGE = 100
 """Rows in one answer, with their documents."""
 
 
+NULL = msgspec.Raw(b"null")
+
+
 class Row(msgspec.Struct):
+    """`doc` is `null` for a document that has gone since it was indexed."""
+
     key: msgspec.Raw
     id: str
-    doc: msgspec.Raw = msgspec.field(default_factory=lambda: msgspec.Raw(b"null"))
+    doc: msgspec.Raw = NULL
 
 
 class _Rows(msgspec.Struct):
@@ -51,15 +56,17 @@ class Pages:
     async def read(self, range: Range, skip: int, limit: int) -> list[msgspec.Raw]:
         """Documents of the rows from `skip` on, newest first; `limit` 0: all. Pages after the first go on by key."""
         found: list[msgspec.Raw] = []
-        after: tuple[bytes, str] | None = None
+        after: bytes | None = None
         while not is_empty(range):
             size = min(PAGE, limit - len(found)) if limit else PAGE
             parameters = page_parameters(range, limit=size, skip=skip if after is None else 0, after=after)
             rows = (await self.view(range.view, parameters, _Rows)).rows
-            found += (row.doc for row in rows if bytes(row.doc) != b"null")
+            found += (row.doc for row in rows if row.doc != NULL)
             if len(rows) < size or (limit and len(found) >= limit):
                 break
-            after = bytes(rows[-1].key), rows[-1].id
+            if (last := bytes(rows[-1].key)) == after:
+                raise unavailable("CouchDB's view does not go on")
+            after = last
         return found
 
     async def count(self, range: Range) -> int:

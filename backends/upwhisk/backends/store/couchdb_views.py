@@ -21,11 +21,11 @@ Databases = dict[str, dict[str, Any]]
 
 _ENTITY = """function (doc) {
   if (typeof doc.entityType !== "string" || typeof doc.namespace !== "string") { return; }
-  emit([%s, doc.entityType, doc.updated], null);
+  emit([%s, doc.entityType, doc.updated, doc._id], null);
 }"""
 _PUBLIC = """function (doc) {
   if (doc.entityType === "package" && doc.publish === true && (!doc.binding || !Object.keys(doc.binding).length)) {
-    emit([doc.namespace, doc.updated], null);
+    emit([doc.namespace, doc.updated, doc._id], null);
   }
 }"""
 _CHECK_ENTITY = """function (doc, old, user, security) {
@@ -38,7 +38,7 @@ _CHECK_ENTITY = """function (doc, old, user, security) {
   }
 }"""
 _BY_START = """function (doc) {
-  if (doc.activationId !== undefined) { emit([doc.namespace, doc.start], null); }
+  if (doc.activationId !== undefined) { emit([doc.namespace, doc.start, doc._id], null); }
 }"""
 _BY_NAME = """function (doc) {
   if (doc.activationId === undefined) { return; }
@@ -47,13 +47,13 @@ _BY_NAME = """function (doc) {
     if (notes[i].key === "binding" && typeof notes[i].value === "string") {
       parts = notes[i].value.split("/");
       parts.shift();
-      emit([doc.namespace, parts.join("/") + "/" + doc.name, doc.start], null);
+      emit([doc.namespace, parts.join("/") + "/" + doc.name, doc.start, doc._id], null);
       return;
     }
     if (notes[i].key === "path") { path = notes[i].value; }
   }
   parts = typeof path === "string" ? path.split("/") : [];
-  emit([doc.namespace, parts.length === 3 ? parts[1] + "/" + doc.name : doc.name, doc.start], null);
+  emit([doc.namespace, parts.length === 3 ? parts[1] + "/" + doc.name : doc.name, doc.start, doc._id], null);
 }"""
 _OLDEST = """function (doc) {
   if (doc.activationId !== undefined) { emit(doc.start, (doc.upwhisk && doc.upwhisk.size) || 0); }
@@ -96,11 +96,13 @@ def design_id(database: str, version: int = VERSION) -> str:
 
 
 class Range(msgspec.Struct, frozen=True):
-    """Rows of `view` from key `high` down to key `low`, both inclusive."""
+    """Rows of `view` with keys that begin with `prefix` and go on with a number from `high` down to `low`, both inclusive.
+    The document's id ends each key, so that a page goes on where the last one ended."""
 
     view: str
-    low: list[Any]
-    high: list[Any]
+    prefix: list[Any]
+    low: int
+    high: int
 
 
 _SMALLEST, _LARGEST = -(2**53), 2**53
@@ -114,19 +116,19 @@ def entity_range(query: EntityQuery, entity_type: str) -> Range:
     else:
         view = "entities" if query.path is None else "packaged"
         prefix = [query.namespace if query.path is None else query.path, entity_type]
-    return Range(view, [*prefix, _SMALLEST], [*prefix, _LARGEST])
+    return Range(view, prefix, _SMALLEST, _LARGEST)
 
 
 def record_range(query: ActivationQuery) -> Range:
     low = _SMALLEST if query.since is None else bounded(query.since)
     high = _LARGEST if query.upto is None else bounded(query.upto)
     prefix = [query.namespace] if query.name is None else [query.namespace, query.name]
-    return Range("records" if query.name is None else "named", [*prefix, low], [*prefix, high])
+    return Range("records" if query.name is None else "named", prefix, low, high)
 
 
 def is_empty(range: Range) -> bool:
     """A range that CouchDB would refuse as reversed."""
-    return bool(range.low[-1] > range.high[-1])
+    return range.low > range.high
 
 
 def bounded(number: int) -> int:
@@ -137,22 +139,30 @@ Parameters = dict[str, str]
 
 
 def count_parameters(range: Range) -> Parameters:
-    return {"startkey": _json(range.low), "endkey": _json(range.high), "reduce": "true"}
+    return {"startkey": _lowest(range), "endkey": _highest(range), "reduce": "true"}
 
 
-def page_parameters(range: Range, *, limit: int, skip: int = 0, after: tuple[bytes, str] | None = None) -> Parameters:
-    """Newest first. `after`: key (its JSON) and document id of the last row of the page before; `skip` is then for the
-    rows behind it."""
-    start = {"startkey": _json(range.high)} if after is None else {"startkey": after[0].decode(), "startkey_docid": after[1]}
+def page_parameters(range: Range, *, limit: int, skip: int = 0, after: bytes | None = None) -> Parameters:
+    """Newest first. `after`: key (its JSON) of the last row of the page before; `skip` is then for the rows behind it."""
     return {
-        **start,
-        "endkey": _json(range.low),
+        "startkey": _highest(range) if after is None else after.decode(),
+        "endkey": _lowest(range),
         "descending": "true",
         "reduce": "false",
         "include_docs": "true",
         "limit": str(limit),
         "skip": str(min(skip, _LARGEST) + (after is not None)),
     }
+
+
+def _lowest(range: Range) -> str:
+    """A key that is shorter comes before all that begin with it."""
+    return _json([*range.prefix, range.low])
+
+
+def _highest(range: Range) -> str:
+    """An object comes after every text."""
+    return _json([*range.prefix, range.high, {}])
 
 
 def _json(key: list[Any]) -> str:

@@ -4,9 +4,12 @@ The log is one ordered topic. Its owner writes bundles, nodes write starts and o
 same place comes to the same state, so an owner needs no other memory, and whoever takes the log over goes on from it.
 
 Rules, in the order of the log:
-* A bundle counts only if it is of the last owner. Number 0 makes its writer the owner, of the next epoch.
+* A bundle counts only if it is of the last owner. Taking over makes its writer the owner. Owners say again who they are
+  now and then, so that a reader who does not begin at the beginning knows it: what has to be read begins with such a word.
 * Work is accepted once; the first outcome that counts ends it, and every later one is dropped.
 * A start or an outcome counts only for the last hand-over (`dispatch`): a new one fences the earlier ones off.
+* A hand-over counts only if it starts the attempt after the last one that has started: who decided on it before a start
+  was read has to decide again.
 * An outcome of work that was never accepted (somebody waited for it) counts, once.
 """
 
@@ -19,6 +22,8 @@ import msgspec
 
 from upwhisk.common.ids import ActivationId, ControllerId, NodeId
 from upwhisk.common.messages import (
+    STATES,
+    TAKES_OVER,
     Accepted,
     ActivationMessage,
     Begun,
@@ -54,7 +59,7 @@ class Work:
 class Applied:
     """What one message of the log did. `results`: for each entry of a bundle, whether it counted. `kept`: ids whose state
     depends on this message from now on; `carried`: those for which it replaces all earlier ones. `recorded` has to be
-    stored; `ended`: ids that are done without a record."""
+    stored; `ended`: ids that are done without a record. `states_owner`: it says whose the log is."""
 
     counted: bool
     results: list[bool] = field(default_factory=list)
@@ -62,12 +67,12 @@ class Applied:
     carried: list[ActivationId] = field(default_factory=list)
     recorded: list[Activation] = field(default_factory=list)
     ended: list[ActivationId] = field(default_factory=list)
+    states_owner: bool = False
 
 
 class Ledger:
     def __init__(self) -> None:
         self.owner = ControllerId("")
-        self.epoch = 0
         self.pending: dict[ActivationId, Work] = {}
         self._ended: OrderedDict[ActivationId, None] = OrderedDict()
 
@@ -116,11 +121,13 @@ class Ledger:
     # -- what owners say ------------------------------------------------------------------------------------------
 
     def _bundle(self, bundle: Bundle) -> Applied:
-        if bundle.number == 0:
-            self.owner, self.epoch = bundle.owner, self.epoch + 1
-            return Applied(counted=True)
-        if (bundle.owner, bundle.epoch) != (self.owner, self.epoch):
+        if bundle.number == TAKES_OVER or (bundle.number == STATES and not self.owner):
+            self.owner = bundle.owner
+            return Applied(counted=True, states_owner=True)
+        if bundle.owner != self.owner:
             return Applied(counted=False)
+        if bundle.number == STATES:
+            return Applied(counted=True, states_owner=True)
         applied = Applied(counted=True)
         for entry in bundle.entries:
             applied.results.append(self._entry(entry, applied))
@@ -151,8 +158,8 @@ class Ledger:
         if isinstance(entry, Noted):
             work.progress = entry.progress
             return True
-        if entry.dispatch <= work.message.dispatch and work.message.node:
-            return entry.dispatch == work.message.dispatch
+        if entry.attempt != work.attempt + 1 or entry.dispatch <= work.message.dispatch:
+            return False
         work.message.node, work.message.incarnation = entry.node, entry.incarnation
         work.message.dispatch = entry.dispatch
         work.begun = False

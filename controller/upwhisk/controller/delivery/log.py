@@ -10,7 +10,7 @@ import structlog
 
 from upwhisk.common.errors import StoreUnavailable
 from upwhisk.common.ids import ControllerId
-from upwhisk.common.messages import Bundle, Carried, Completion, Entry, Message, Returned
+from upwhisk.common.messages import STATES, TAKES_OVER, Bundle, Carried, Completion, Entry, Message, Returned
 from upwhisk.common.resource import Resource
 from upwhisk.common.spi.bus import Delivery, MessageBus, Subscription, controller_topic
 from upwhisk.common.tasks import TaskOwner
@@ -28,13 +28,15 @@ OPEN_S = 60.0
 CARRY_AT = 8192
 """With so many messages open, old work is said again so that the log's beginning can go."""
 _CARRIED_AT_ONCE = 512
+STATE_EVERY = 500
+"""Messages after which the owner says again that the log is its own."""
 
 Answered = Callable[[Completion | Returned], None]
+"""Told outcomes that count, and everything that nodes give back."""
 
 
 class ControllerLog(Resource):
-    """`start` takes the log over: it returns when everything in it was read and we are its owner. `answered` is called
-    with what nodes say of work, whether or not it counted: permits go back in any case."""
+    """`start` takes the log over: it returns when everything in it was read and we are its owner."""
 
     def __init__(
         self, bus: MessageBus, name: str, owner: ControllerId, recorder: Recorder, answered: Answered
@@ -53,6 +55,7 @@ class ControllerLog(Resource):
         self._gathering: asyncio.Future[list[bool]] | None = None
         self._waiting: dict[int, asyncio.Future[list[bool]]] = {}
         self._carrying = False
+        self._since_word = 0
         self._tasks = TaskOwner(f"log-{name}")
         self._on_lost: Callable[[], None] = lambda: None
 
@@ -74,10 +77,10 @@ class ControllerLog(Resource):
         self._subscription = self._bus.subscribe(self.topic, self._deliver, credits=CREDITS)
         await self._subscription.start()
         opened: asyncio.Future[list[bool]] = asyncio.get_running_loop().create_future()
-        self._waiting[0] = opened
+        self._waiting[TAKES_OVER] = opened
         try:
             async with asyncio.timeout(OPEN_S):
-                await self._bus.send(self.topic, Bundle(owner=self._owner, epoch=0, number=0))
+                await self._bus.send(self.topic, Bundle(owner=self._owner, number=TAKES_OVER))
                 await opened
         except TimeoutError:
             raise StoreUnavailable(f"The log '{self.name}' could not be read within {OPEN_S:.0f} s.") from None
@@ -114,7 +117,7 @@ class ControllerLog(Resource):
         self._number += 1
         number = self._number
         self._waiting[number] = future
-        bundle = Bundle(owner=self._owner, epoch=self.ledger.epoch, number=number, entries=tuple(entries))
+        bundle = Bundle(owner=self._owner, number=number, entries=tuple(entries))
         sending = self._bus.send(self.topic, bundle)
         sending.add_done_callback(lambda sent: self._sent(number, sent))
         asyncio.get_running_loop().call_later(READ_BACK_S, self._give_up, number)
@@ -142,26 +145,29 @@ class ControllerLog(Resource):
     def _deliver(self, delivery: Delivery) -> None:
         message = delivery.message
         applied = self.ledger.apply(message)
-        if applied.carried:
-            for id_ in applied.carried:
-                self._holds.free(id_)
-        self._holds.keep(delivery, applied.kept + applied.carried)
+        for id_ in applied.carried:
+            self._holds.free(id_)
+        if applied.states_owner:
+            self._holds.keep_word(delivery)
+        else:
+            self._holds.keep(delivery, applied.kept + applied.carried)
         for record in applied.recorded:
             self._recorder.put(record, partial(self._holds.free, record.activation_id))
         for id_ in applied.ended:
             self._holds.free(id_)
         self._tell(message, applied)
+        self._state_owner()
         if len(self._holds) > CARRY_AT and not self._carrying:
             self._carrying = True
             self._tasks.start(self._carry(), "carry")
 
     def _tell(self, message: Message, applied: Applied) -> None:
         if isinstance(message, Bundle):
-            if message.number == 0 and message.owner != self._owner and self.ledger.epoch > 1:
+            if message.number == TAKES_OVER and message.owner != self._owner:
                 self._lose()
             elif message.owner == self._owner:
                 self._came_back(message.number, applied)
-        elif isinstance(message, Completion | Returned):
+        elif isinstance(message, Returned) or (isinstance(message, Completion) and applied.counted):
             self._answered(message)
 
     def _came_back(self, number: int, applied: Applied) -> None:
@@ -175,13 +181,20 @@ class ControllerLog(Resource):
             future.exception()
 
     def _lose(self) -> None:
-        if self.lost or 0 in self._waiting:
+        if self.lost or TAKES_OVER in self._waiting:
             return  # told already; or these are former owners, read while we take over
         self.lost = True
         self._holds.released = True
         log.warning("another controller took this log over", action="log.lost", log=self.name)
         self._fail_all("another controller has taken this log over")
         self._on_lost()
+
+    def _state_owner(self) -> None:
+        """Every so many messages, so that the log's beginning can go."""
+        self._since_word += 1
+        if self._since_word >= STATE_EVERY and not self.lost and TAKES_OVER not in self._waiting:
+            self._since_word = 0
+            self._bus.send(self.topic, Bundle(owner=self._owner, number=STATES)).add_done_callback(_seen)
 
     async def _carry(self) -> None:
         """Say old work again at the head of the log, so that it does not hold the log's beginning."""
@@ -197,6 +210,12 @@ class ControllerLog(Resource):
             log.info("not carried", action="log.carry", log=self.name, reason=str(error))
         finally:
             self._carrying = False
+
+
+def _seen(sending: asyncio.Future[None]) -> None:
+    """Whether it arrived is of no account: another word follows."""
+    if not sending.cancelled():
+        sending.exception()
 
 
 def _slice(gathered: asyncio.Future[list[bool]], first: int, end: int) -> asyncio.Future[list[bool]]:

@@ -11,7 +11,7 @@ import structlog
 from aiokafka.protocol.metadata import MetadataRequest
 
 from upwhisk.backends.bus.kafka.deadlines import Deadlines
-from upwhisk.backends.bus.kafka.link import Link, Unreachable
+from upwhisk.backends.bus.kafka.link import CLOSED, Link, Unreachable
 from upwhisk.backends.bus.kafka.security import connection_options, fault_of
 from upwhisk.common.errors import ConfigurationError
 from upwhisk.common.resource import Resource
@@ -57,13 +57,17 @@ class Cluster(Resource):
                 await self._first_contact()
         except TimeoutError:
             await self.aclose()
-            where = ", ".join(self._settings.bootstrap)
-            text = f"no broker answers within {self._deadlines.start:g} s ({self.trouble or where})"
-            raise ConfigurationError("kafka.bootstrap", text) from None
+            raise ConfigurationError("kafka.bootstrap", self._no_answer()) from None
         except BaseException:
             await self.aclose()
             raise
         self._tasks.start(self._probe(), "probe")
+
+    def _no_answer(self) -> str:
+        reason = self.trouble or ", ".join(self._settings.bootstrap)
+        if CLOSED in reason:
+            reason += f"; kafka.security is '{self._settings.security}': is that what is spoken there?"
+        return f"no broker answers within {self._deadlines.start:g} s ({reason})"
 
     async def _first_contact(self) -> None:
         backoff = Backoff(_SHORTEST_RETRY_S, _LONGEST_RETRY_S, service="bus")

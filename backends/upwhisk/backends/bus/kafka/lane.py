@@ -134,7 +134,7 @@ class Lane:
     def _lost(self, outboxes: list[Outbox], error: Exception) -> None:
         if not self._is_lost:
             self._is_lost = True
-            log.warning("broker lost", action="kafka.broker_lost", broker=self._node, reason=str(error))
+            log.warning("sending waits", action="kafka.sending_waits", broker=self._node, reason=str(error))
         for outbox in outboxes:
             self._stray(outbox, str(error))
 

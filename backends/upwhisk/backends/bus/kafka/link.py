@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
+import os
+import ssl
 from typing import Any
 
 from aiokafka.conn import AIOKafkaConnection, CloseReason
@@ -16,6 +19,7 @@ logging.getLogger("aiokafka").setLevel(
     logging.CRITICAL
 )  # what goes wrong is raised here and said once, by us
 
+CLOSED = "the broker closed the connection"
 _IDLE_MS = 540_000
 """Below the ten minutes after which brokers close idle connections."""
 
@@ -125,10 +129,14 @@ def reason(error: BaseException) -> str:
     if isinstance(error, TimeoutError):
         return "no answer in time"
     cause = error.__cause__
-    if isinstance(cause, EOFError) or isinstance(error, EOFError):
-        return "the broker closed the connection"
-    if isinstance(cause, OSError):
+    if isinstance(cause, OSError | EOFError):
         error = cause
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
+    if isinstance(error, EOFError | ConnectionResetError | BrokenPipeError):
+        return CLOSED
+    if (
+        isinstance(error, OSError)
+        and not isinstance(error, ssl.SSLError)
+        and (error.errno or 0) in errno.errorcode
+    ):
+        return os.strerror(error.errno or 0)
     return str(error) or type(error).__name__
