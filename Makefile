@@ -3,7 +3,7 @@ SHELL := /bin/bash
 VENV  := .venv
 PY    := $(VENV)/bin/python
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types imports unit wheel services test-crash test-v2 test-power clean run bench bench-tools bench-latency bench-throughput bench-cold bench-overload bench-idle bench-start bench-cli
+.PHONY: help setup demo test lint types imports unit wheel services test-crash test-v2 test-power clean run bench bench-tools bench-latency bench-throughput bench-cold bench-overload bench-idle bench-start bench-cli bench-bus
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -88,3 +88,6 @@ bench-cluster: bench-tools ## a warm call through Kafka, a node and CouchDB's st
 
 bench-cli: bench-tools ## wall time of simple commands
 	@$(PY) benchmarks/bench_cli.py
+
+bench-bus: setup ## one hop over a real Kafka: latency, rate, CPU (needs make services)
+	@$(PY) benchmarks/bench_bus.py
