@@ -106,6 +106,13 @@ class Client:
         path = quote(f"namespaces/{namespace}/{route}", safe=_PATH_SAFE) + encoded(query)
         return self.exchange(method, path, body)
 
+    def own(self, route: str) -> dict[str, Any]:
+        """One object of what OpenWhisk's API lacks, below `/upwhisk/v1/`. `ClientError` as from `get`."""
+        reply = self._checked(self.exchange("GET", quote(route, safe=_PATH_SAFE), root="upwhisk/v1"))
+        if not isinstance(reply.data, dict):
+            raise ClientError(texts.no_answer(reply.status), GENERAL, status=reply.status, hint=texts.HINT_OTHER_SERVER)
+        return reply.data
+
     def namespaces(self) -> list[str]:
         data = self._checked(self.exchange("GET", "namespaces")).data
         return [str(name) for name in data] if isinstance(data, list) else []
@@ -115,13 +122,13 @@ class Client:
         data = self._checked(self.exchange("GET", "", auth=False)).data
         return data if isinstance(data, dict) else {}
 
-    def exchange(self, method: str, path: str, body: Any = None, *, auth: bool = True) -> Reply:
-        """Send and read, whatever the status. `path` is below `/api/v1`, quoted."""
+    def exchange(self, method: str, path: str, body: Any = None, *, auth: bool = True, root: str = "") -> Reply:
+        """Send and read, whatever the status. `path` is below `root` (`api/v1`), quoted."""
         import http.client  # takes longer to load than all else here: help texts do without it
 
         base = urlsplit(base_url(self._properties.api_host))
-        version = self._properties.api_version
-        target = f"{base.path}/api/{version}" + (f"/{path}" if path else "")
+        root = root or f"api/{self._properties.api_version}"
+        target = f"{base.path}/{root}" + (f"/{path}" if path else "")
         headers = {"User-Agent": "upwhisk-cli"}
         if auth:
             headers["Authorization"] = self._authorization()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from dataclasses import dataclass
 
+from upwhisk.cli.service_watch import ServiceWatch
 from upwhisk.common.clock import SystemClock
 from upwhisk.common.errors import ConfigurationError
 from upwhisk.common.plugins import load
@@ -25,6 +26,15 @@ class FleetParts:
     documents: DocumentStore
     bus: MessageBus
     registry: NodeRegistry
+
+    def watch(self) -> ServiceWatch:
+        """Counts their outages while it is started."""
+        problems = {
+            "store": self.documents.accepts_work,
+            "bus": self.bus.problem,
+            "registry": self.registry.problem,
+        }
+        return ServiceWatch(problems, SystemClock())
 
 
 def plugin_name(settings: Settings, point: str) -> str:

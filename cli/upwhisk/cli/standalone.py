@@ -19,9 +19,11 @@ from upwhisk.cli.checks import check_listener, check_policy, shown_host
 from upwhisk.cli.factories import make_factory
 from upwhisk.cli.guest_key import GuestKey, ensure_guest, given_key, write_wskprops
 from upwhisk.cli.health import StandaloneHealth
-from upwhisk.cli.metrics import PoolMetrics
+from upwhisk.cli.listener_security import security_of
+from upwhisk.cli.metrics import ActivationMetrics, BalancerMetrics, PoolMetrics, process_collectors
 from upwhisk.cli.node_runtimes import NodeRuntimes
 from upwhisk.cli.processes import StopSignal, tell_manager
+from upwhisk.cli.service_watch import ServiceWatch
 from upwhisk.cli.version import installed_version
 from upwhisk.common.clock import SystemClock
 from upwhisk.common.plugins import load
@@ -31,6 +33,7 @@ from upwhisk.common.spi.nodes import NodeRegistry
 from upwhisk.common.spi.store import ArtifactStore
 from upwhisk.controller.admin import operations
 from upwhisk.controller.api.admin_socket import AdminSocket
+from upwhisk.controller.api.server import ListenerSecurity
 from upwhisk.controller.app import Controller, ControllerParts
 from upwhisk.controller.auth import WatchedSubjects
 from upwhisk.invoker.app import InvokerNode, NodeParts
@@ -62,12 +65,14 @@ class Standalone:
         self._clock = SystemClock()
         self._stop = StopSignal()
         self._node: InvokerNode | None = None
+        self._security = ListenerSecurity()
 
     async def run(self, ready: Callable[[Ready], None]) -> None:
         """`StartupError` if it cannot start; `ready` is called once it takes work."""
         check_listener(self._settings.server)
         check_policy(self._settings.placement)
         given = given_key(self._auth_file)
+        self._security = security_of(self._settings)
         self._stop.catch()
         async with AsyncExitStack() as stack:
             store: ArtifactStore = load("store", self._settings.plugins.store)(
@@ -76,7 +81,7 @@ class Standalone:
             await stack.enter_async_context(store)
             key = await ensure_guest(store.subjects, given)
             controller, node = await self._start(stack, store)
-            url = f"http://{shown_host(self._settings.server.host)}:{controller.server.port}"
+            url = f"{self._security.scheme}://{shown_host(self._settings.server.host)}:{controller.server.port}"
             wskprops = write_wskprops(self._data, url, key)
             ready(Ready(url, key, wskprops, self._findings, node.default_network.value))
             tell_manager("READY=1")
@@ -89,8 +94,8 @@ class Standalone:
         bus: MessageBus = await stack.enter_async_context(load("bus", settings.plugins.bus)())
         registry: NodeRegistry = await stack.enter_async_context(load("nodes", settings.plugins.nodes)(self._clock))
         logs = await stack.enter_async_context(load("logs", settings.plugins.logs)())
-        runtimes = await asyncio.to_thread(NodeRuntimes.find, settings.guest)
-        factory = make_factory(settings, runtimes, str(self._data / API_SOCKET))
+        runtimes = await asyncio.to_thread(NodeRuntimes.find, settings)
+        factory = make_factory(runtimes, str(self._data / API_SOCKET))
         parts = NodeParts(store, bus, registry, logs, factory, self._clock, runtimes.prewarm, store.journal)
         node = self._node = InvokerNode(parts, settings, version=installed_version())
         controller = Controller(
@@ -103,18 +108,27 @@ class Standalone:
                 health=StandaloneHealth(store, registry, bus),
                 clock=self._clock,
                 phase_of=node.phase_of,
+                security=self._security,
             ),
             settings,
             unix_path=str(self._data / API_SOCKET),
         )
         await stack.enter_async_context(node)
         assert node.pool is not None
-        controller.metrics.register(PoolMetrics(node.pool.statistics))
+        assert node.runner is not None
+        for collector in (
+            PoolMetrics(node.pool.statistics),
+            ActivationMetrics(node.runner.tally),
+            BalancerMetrics(controller.balancer),
+            *process_collectors(),
+            await stack.enter_async_context(ServiceWatch({"store": store.accepts_work}, self._clock)),
+        ):
+            controller.metrics.register(collector)
         await stack.enter_async_context(controller)
         subjects = WatchedSubjects(store.subjects, controller.authenticator.forget)
         commands = {**operations(subjects), **backup_operations(store)}
         await stack.enter_async_context(AdminSocket(self._data / ADMIN_SOCKET, commands))
-        self._findings = factory.findings()
+        self._findings = (*([runtimes.note] if runtimes.note else ()), *factory.findings())
         return controller, node
 
     async def _drain(self, controller: Controller, node: InvokerNode) -> None:

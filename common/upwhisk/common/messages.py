@@ -120,12 +120,13 @@ class Accepted(msgspec.Struct, frozen=True, kw_only=True, tag="accepted"):
 
 
 class Dispatched(msgspec.Struct, frozen=True, kw_only=True, tag="dispatched"):
-    """Work is about to be handed to a node; durable before it is sent."""
+    """Work is about to be handed to a node, to start its attempt number `attempt`; durable before it is sent."""
 
     activation_id: ActivationId
     node: NodeId
     incarnation: str
     dispatch: int
+    attempt: int
 
 
 class Noted(msgspec.Struct, frozen=True, kw_only=True, tag="noted"):

@@ -20,7 +20,8 @@ from upwhisk.common.spi.store import ArtifactStore, JournalEntry
 from upwhisk.common.unfinished import lost
 from upwhisk.controller.sequence import Sequences
 from upwhisk.controller.sequence_record import Progress, decode_progress
-from upwhisk.loadbalancer.balancer import Balancer, Pending
+from upwhisk.loadbalancer.balancer import Balancer
+from upwhisk.loadbalancer.pending import Pending
 
 log = structlog.get_logger(__name__)
 

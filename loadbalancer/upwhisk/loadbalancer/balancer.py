@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
+from collections import Counter
+from collections.abc import Callable, Sequence
 
 import structlog
 
@@ -19,41 +18,24 @@ from upwhisk.common.resource import Resource
 from upwhisk.common.settings import QueueSettings
 from upwhisk.common.spi.bus import MessageBus, node_topic
 from upwhisk.common.tasks import TaskOwner
-from upwhisk.loadbalancer.books import Permit, key_of
+from upwhisk.loadbalancer.books import key_of
+from upwhisk.loadbalancer.node import Node
 from upwhisk.loadbalancer.nodeview import NodeView
-from upwhisk.loadbalancer.placement import Decision, Request, place
+from upwhisk.loadbalancer.pending import Handover, NodeLost, Pending, Stopping, judged
+from upwhisk.loadbalancer.placement import Request, place
 from upwhisk.loadbalancer.queue import FairQueue
+from upwhisk.loadbalancer.tally import Outcome
 
 log = structlog.get_logger(__name__)
 
 _SWEEP_S = 0.25
 
-Handover = Callable[[ActivationMessage], asyncio.Future[Any]]
-"""Makes durable that a message is about to be sent to the node it names; the send waits for it."""
-NodeLost = Callable[["Pending", str], None]
-
-
-class Stopping(Exception):
-    """The platform stops before this work was dispatched; it has to be made durable for the next start."""
-
-
-@dataclass(slots=True, eq=False)
-class Pending:
-    """Work the balancer is responsible for. `done` resolves with the final record.
-
-    `wait_until`: monotonic second after which it may not wait for a permit any longer; None: until its age bound.
-    """
-
-    message: ActivationMessage
-    done: asyncio.Future[Activation]
-    wait_until: float | None
-    permit: Permit | None = None
-    decision: Decision | None = None
-    returned: int = field(default=0)
-
 
 class Balancer(Resource):
-    """One controller's balancer. `policy` names a placement policy."""
+    """One controller's balancer. `policy` names a placement policy.
+
+    `refused`: work that was not accepted, by reason. `came_back`: hand-overs to nodes that ended without an outcome.
+    """
 
     def __init__(self, bus: MessageBus, view: NodeView, clock: Clock, queue: QueueSettings, *, policy: str) -> None:
         self._bus = bus
@@ -67,9 +49,12 @@ class Balancer(Resource):
         self._tasks = TaskOwner("balancer")
         self._expired: Callable[[Pending], None] = _ignore
         self._node_lost: NodeLost | None = None
+        self._unanswered: Callable[[Pending], None] | None = None
         self._handover: Handover | None = None
         self._answers_to: Callable[[], str] | None = None
         self.stopping = False
+        self.refused: Counter[str] = Counter()
+        self.came_back: Counter[str] = Counter()
 
     async def start(self) -> None:
         self._view.on_lost(self._lose)
@@ -85,6 +70,10 @@ class Balancer(Resource):
         """`notify` is called with work that waited longer than the queue's `max_age_s`; it is forgotten here, and
         whoever is told resolves its `done`."""
         self._expired = notify
+
+    def on_unanswered(self, notify: Callable[[Pending], None]) -> None:
+        """`notify` is called with work whose node lives and has not answered in time; its permit is back."""
+        self._unanswered = notify
 
     def on_node_lost(self, notify: NodeLost) -> None:
         """`notify` is called with each work that a lost node had, and why it is lost. Its permit is back; whoever is
@@ -114,12 +103,17 @@ class Balancer(Resource):
 
     def refusal(self, namespace: str, count: int = 1) -> str | None:
         if self.stopping:
+            self.refused["stopping"] += 1
             return "the platform is stopping"
         if not self._queue and self._view.nodes:
             return None
         if not self._view.nodes:
+            self.refused["no_node"] += 1
             return "there is no node"
-        return self._queue.refusal(namespace, count)
+        reason = self._queue.refusal(namespace, count)
+        if reason is not None:
+            self.refused["queue_full"] += 1
+        return reason
 
     # 2. Publish: place and send now, or wait for a permit.
 
@@ -143,7 +137,7 @@ class Balancer(Resource):
     def _try_dispatch(self, pending: Pending) -> bool:
         message = pending.message
         key = key_of(message)
-        decision = place(self._view.nodes, Request(key, message.demand), self._policy)
+        decision = place(self._view.fleet, Request(key, message.demand), self._policy)
         pending.decision = decision
         if decision.node is None:
             return False
@@ -151,8 +145,8 @@ class Balancer(Resource):
         if permit is None:
             return False
         pending.permit = permit
-        message.placed = Why(decision.policy, decision.considered, decision.refused, decision.counts)
-        message.node, message.incarnation = NodeId(permit.node), self._view.incarnation(permit.node)
+        message.placed = Why(decision.policy, decision.considered, decision.refused, decision.counts, decision.warm)
+        message.node, message.incarnation = NodeId(permit.node), self._view.incarnation(permit.node) or ""
         message.dispatch += 1
         if self._handover is not None and message.journalled:
             self._announce(pending, self._handover(message))
@@ -162,23 +156,26 @@ class Balancer(Resource):
 
     # 4. Hand it over, after that is durable where it has to be.
 
-    def _announce(self, pending: Pending, announcing: asyncio.Future[Any]) -> None:
+    def _announce(self, pending: Pending, announcing: asyncio.Future[bool]) -> None:
         dispatch = pending.message.dispatch
 
-        def announced(done: asyncio.Future[Any]) -> None:
-            failed = done.cancelled() or done.exception() is not None
+        def announced(done: asyncio.Future[bool]) -> None:
             if pending.permit is None or pending.message.dispatch != dispatch:
                 return  # its node was lost in the meantime
-            if failed:
+            if done.cancelled() or done.exception() is not None:
                 self._release(pending)
                 self._queue.push(pending.message.namespace, pending)
-            else:
+            elif done.result():
                 self._send(pending)
+            elif self._node_lost is not None:
+                self._release(pending)
+                self._node_lost(pending, "it had started there all the same")
 
         announcing.add_done_callback(announced)
 
     def _send(self, pending: Pending) -> None:
         message = pending.message
+        pending.sent_at(self._clock.monotonic())
         sending, dispatch = self._bus.send(node_topic(message.node), message), message.dispatch
         if sending.done():
             self._sent(pending, sending, dispatch)
@@ -197,6 +194,7 @@ class Balancer(Resource):
     def _unsent(self, pending: Pending, error: Unavailable) -> None:
         """It may have arrived all the same: what is to be kept stays with this node and is sent to it again, which
         knows a hand-over it has had; a caller who waits is told, and has no id."""
+        self.came_back["not_sent"] += 1
         if pending.message.journalled:
             self._to_send_again[pending.message.activation_id] = pending
         else:
@@ -212,15 +210,18 @@ class Balancer(Resource):
     # 5. The node's completion: permit back, caller answered, the next in the queue placed.
 
     def completed(self, message: Completion | Returned) -> None:
-        """What a node answered. An answer to a hand-over that is not the last one is late and counts for nothing."""
+        """What a node answered: an outcome, which counts whatever hand-over it is of, or work that it gives back."""
         pending = self._pending.get(message.activation_id)
-        if pending is not None and message.dispatch == pending.message.dispatch:
-            if isinstance(message, Completion):
+        if isinstance(message, Completion):
+            if self._node_lost is not None:
+                self._view.report_outcome(message.node, judged(message.record))
+            if pending is not None:
                 self.resolve(pending, message.record)
-            elif pending.permit is not None:
-                self._release(pending)
-                pending.returned += 1
-                self._queue.push(pending.message.namespace, pending)
+        elif pending is not None and pending.permit is not None and message.dispatch == pending.message.dispatch:
+            self._release(pending)
+            pending.returned += 1
+            self.came_back["returned"] += 1
+            self._queue.push(pending.message.namespace, pending)
         if self._queue:
             self._drain_queue()
 
@@ -250,7 +251,7 @@ class Balancer(Resource):
 
     def is_alive(self, message: ActivationMessage) -> bool:
         """Whether the node it was handed to is a member, still in the same incarnation."""
-        return bool(message.node) and self._view.is_alive(message.node, message.incarnation)
+        return bool(message.incarnation) and self._view.incarnation(message.node) == message.incarnation
 
     def _lose(self, node: str, incarnation: str, reason: str) -> None:
         if self._node_lost is None:
@@ -259,6 +260,7 @@ class Balancer(Resource):
             message = pending.message
             if pending.permit is not None and message.node == node and message.incarnation == incarnation:
                 self._release(pending)
+                self.came_back["node_lost"] += 1
                 self._node_lost(pending, f"node '{node}': {reason}")
 
     def _release(self, pending: Pending) -> None:
@@ -277,9 +279,22 @@ class Balancer(Resource):
         while True:
             await self._clock.sleep(_SWEEP_S)
             self._send_again()
+            self._look_at_unanswered()
             if self._queue:
                 self._expire()
                 self._drain_queue()
+
+    def _look_at_unanswered(self) -> None:
+        """Nodes that live and do not answer. Their work may run on, so it is not placed again."""
+        if self._unanswered is None:
+            return
+        now = self._clock.monotonic()
+        for pending in [p for p in self._pending.values() if p.permit is not None and now >= p.answer_by > 0]:
+            message = pending.message
+            log.warning("no answer in time", action="balancer.unanswered", id=message.activation_id, node=message.node)
+            self._view.report_outcome(message.node, Outcome.TIMEOUT, incarnation=message.incarnation)
+            self._release(pending)
+            self._unanswered(pending)
 
     def _expire(self) -> None:
         now, now_ms = self._clock.monotonic(), self._clock.now_ms()
@@ -287,6 +302,7 @@ class Balancer(Resource):
             message = pending.message
             if pending.wait_until is not None and now >= pending.wait_until and not message.journalled:
                 self._forget(pending)
+                self.refused["no_permit_in_time"] += 1
                 log.info("no permit in time", action="balancer.waited", id=message.activation_id)
                 self._fail(pending, Unavailable())
             elif now_ms - message.accepted_ms > self._settings.max_age_s * 1000:
@@ -330,6 +346,11 @@ class Balancer(Resource):
             return True
         _, late = await asyncio.wait(waited, timeout=timeout_s)
         return not late
+
+    @property
+    def nodes(self) -> Sequence[Node]:
+        """The nodes known now, each with its book."""
+        return self._view.nodes
 
     @property
     def queued(self) -> int:

@@ -37,6 +37,7 @@ class FleetDelivery(Resource):
         hosting.controllers_changed = balancer.share
         balancer.hand_over_by(journal.dispatching)
         balancer.on_node_lost(self._fences.node_lost)
+        balancer.on_unanswered(self._fences.unanswered)
         balancer.answers_to(lambda: hosting.own.name)
         return self
 

@@ -28,6 +28,13 @@ log = structlog.get_logger(__name__)
 LOGS = "logs/"
 """Flags of this name are the logs that exist; claims of the same name are their hosts."""
 CONTROLLERS = "controllers/"
+RETIRED = "retired "
+"""Begins the flag of a log in which all has ended, followed by the time, ms. Its topic goes later (`sweep.py`): a former
+owner who was cut off may still write to it, and has to read there that it is its own no more."""
+LEFT = "left"
+"""The flag of a log whose owner has stopped in good order: it is taken over at once."""
+UNSEEN_S = 300.0
+"""A controller that has not seen the registry for so long cannot know whether its log was retired: it accepts nothing."""
 _LOOKS_BEFORE_ADOPTION = 2
 
 Adopted = Callable[[ControllerLog], Awaitable[None]]
@@ -60,6 +67,7 @@ class Hosting(Resource):
         self._seen: dict[str, int] = {}
         self._membership: Claim | None = None
         self._tasks = TaskOwner("hosting")
+        self._looked_at = 0.0
         self.answered: Answered = lambda message: None
         self.adopted: Adopted = _nobody
         self.lost: Lost = lambda name: None
@@ -104,6 +112,8 @@ class Hosting(Resource):
     def problem(self) -> str | None:
         if self._own is None or self._own.log.lost:
             return "this controller has no log at the moment"
+        if self._ports.clock.monotonic() - self._looked_at > UNSEEN_S:
+            return f"this controller has not seen the registry for {UNSEEN_S:.0f} s"
         return None
 
     # -- one's own log ------------------------------------------------------------------------------------------------
@@ -151,13 +161,24 @@ class Hosting(Resource):
     async def _look(self) -> None:
         if self._own is None:
             await self._open_own()
+        existing = await self._ports.registry.flags(LOGS)
+        await self._check_own(existing)
         await self._renew()
         await self._count_controllers()
-        for name in await self._orphans():
+        for name in await self._orphans(existing):
             await self._adopt(name)
         for hosted in list(self._adopted.values()):
             if hosted.log.is_idle:
                 await self._retire(hosted)
+
+    async def _check_own(self, existing: dict[str, str]) -> None:
+        """Others may have taken our log over and ended it while we were cut off."""
+        own = self._own
+        if own is not None and existing.get(LOGS + own.log.name) != self._name and not own.log.lost:
+            log.warning("this log was ended by others", action="hosting.ended", log=own.log.name)
+            own.log.lost = True
+            self._lose(own.log)
+        self._looked_at = self._ports.clock.monotonic()
 
     async def _renew(self) -> None:
         """Claims that were lost without anybody taking the log: claim again."""
@@ -176,14 +197,13 @@ class Hosting(Resource):
             self._membership = await registry.claim(CONTROLLERS + self._owner, self._owner, ttl_s=self._lease_s)
         self.controllers_changed(max(1, len(await registry.holders(CONTROLLERS))))
 
-    async def _orphans(self) -> list[str]:
+    async def _orphans(self, existing: dict[str, str]) -> list[str]:
         """Logs that nobody hosts, seen so twice: their host may be about to claim again after an outage."""
-        registry = self._ports.registry
-        existing = await registry.flags(LOGS)
-        held = await registry.holders(LOGS)
+        held = await self._ports.registry.holders(LOGS)
         mine = {LOGS + each.name for each in self.logs()}
-        alone = [name for name in existing if name not in held and name not in mine]
-        self._seen = {name: self._seen.get(name, 0) + 1 for name in alone}
+        open_ = [name for name, text in existing.items() if not text.startswith(RETIRED)]
+        alone = [name for name in open_ if name not in held and name not in mine]
+        self._seen = {name: self._seen.get(name, 0) + (_LOOKS_BEFORE_ADOPTION if existing[name] == LEFT else 1) for name in alone}
         return [name.removeprefix(LOGS) for name, times in self._seen.items() if times >= _LOOKS_BEFORE_ADOPTION]
 
     async def _adopt(self, name: str) -> None:
@@ -205,13 +225,17 @@ class Hosting(Resource):
     async def _retire(self, hosted: _Hosted) -> None:
         """All in it has ended: the log goes."""
         name = hosted.log.name
+        registry, is_own = self._ports.registry, self._own is hosted
         self._adopted.pop(name, None)
         await hosted.log.aclose()
-        await self._ports.registry.put_flag(LOGS + name, None)
-        await self._ports.bus.remove_topic(hosted.log.topic)
+        if is_own:
+            await registry.put_flag(LOGS + name, None)
+            await self._ports.bus.remove_topic(hosted.log.topic)
+        else:
+            await registry.put_flag(LOGS + name, f"{RETIRED}{self._ports.clock.now_ms()}")
         if hosted.claim is not None:
             await hosted.claim.release()
-        log.info("log removed", action="hosting.retired", log=name)
+        log.info("log retired", action="hosting.retired", log=name)
 
     async def _leave(self, hosted: _Hosted) -> None:
         try:
@@ -220,6 +244,8 @@ class Hosting(Resource):
                     await self._retire(hosted)
                     return
                 await hosted.log.aclose()
+                if not hosted.log.lost:
+                    await self._ports.registry.put_flag(LOGS + hosted.log.name, LEFT)
                 if hosted.claim is not None:
                     await hosted.claim.release()
         except (TimeoutError, UpwhiskError) as error:

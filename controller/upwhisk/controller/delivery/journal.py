@@ -39,15 +39,16 @@ class LogJournal(Journal):
             message.controller = ControllerId(log.name)
         return _none(log.append([Accepted(messages=tuple(messages), records=tuple(records))]))
 
-    def dispatching(self, message: ActivationMessage) -> asyncio.Future[None]:
-        """Durable before the message is sent to its node."""
+    def dispatching(self, message: ActivationMessage) -> asyncio.Future[bool]:
+        """Durable before the message is sent to its node. False: it must not be sent, the work has gone on meanwhile."""
         entry = Dispatched(
             activation_id=message.activation_id,
             node=message.node,
             incarnation=message.incarnation,
             dispatch=message.dispatch,
+            attempt=message.attempt,
         )
-        return _none(self._hosting.log_of(message.activation_id).append([entry]))
+        return _mapped(self._hosting.log_of(message.activation_id).append([entry]), lambda results: results[0])
 
     def begin(self, id: ActivationId, attempt: int) -> Awaitable[None]:
         return self._write(id, Begun(activation_id=id, node=NodeId(""), attempt=attempt))

@@ -8,6 +8,8 @@ Rules, in the order of the log:
   now and then, so that a reader who does not begin at the beginning knows it: what has to be read begins with such a word.
 * Work is accepted once; the first outcome that counts ends it, and every later one is dropped.
 * A start or an outcome counts only for the last hand-over (`dispatch`): a new one fences the earlier ones off.
+* A hand-over counts only if it starts the attempt after the last one that has started: who decided on it before a start
+  was read has to decide again.
 * An outcome of work that was never accepted (somebody waited for it) counts, once.
 """
 
@@ -156,8 +158,8 @@ class Ledger:
         if isinstance(entry, Noted):
             work.progress = entry.progress
             return True
-        if entry.dispatch <= work.message.dispatch and work.message.node:
-            return entry.dispatch == work.message.dispatch
+        if entry.attempt != work.attempt + 1 or entry.dispatch <= work.message.dispatch:
+            return False
         work.message.node, work.message.incarnation = entry.node, entry.incarnation
         work.message.dispatch = entry.dispatch
         work.begun = False

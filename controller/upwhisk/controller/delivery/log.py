@@ -32,11 +32,11 @@ STATE_EVERY = 500
 """Messages after which the owner says again that the log is its own."""
 
 Answered = Callable[[Completion | Returned], None]
+"""Told outcomes that count, and everything that nodes give back."""
 
 
 class ControllerLog(Resource):
-    """`start` takes the log over: it returns when everything in it was read and we are its owner. `answered` is called
-    with what nodes say of work, whether or not it counted: permits go back in any case."""
+    """`start` takes the log over: it returns when everything in it was read and we are its owner."""
 
     def __init__(
         self, bus: MessageBus, name: str, owner: ControllerId, recorder: Recorder, answered: Answered
@@ -167,7 +167,7 @@ class ControllerLog(Resource):
                 self._lose()
             elif message.owner == self._owner:
                 self._came_back(message.number, applied)
-        elif isinstance(message, Completion | Returned):
+        elif isinstance(message, Returned) or (isinstance(message, Completion) and applied.counted):
             self._answered(message)
 
     def _came_back(self, number: int, applied: Applied) -> None:

@@ -93,7 +93,7 @@ class ProcessFactory(ContainerFactory):
         launcher = family.get("python") or family.get("native")
         if launcher is None:
             host_check.refuse("no Python interpreter is among the runtimes: zygotes need one")
-        names = resolvers()
+        names = self._network.resolvers or resolvers()
         self._settings = ZygoteSettings(launcher.interpreter, code, self._folder.mountpoint, names)
         try:
             await self._zygote(launcher.kind)

@@ -60,6 +60,11 @@ class RootPlan:
     def bind(self, path: Path, source: Path | None = None) -> None:
         self.binds[str(path)] = str(source or path.resolve())
 
+    def link(self, path: str, target: Path) -> None:
+        """Unless it is there itself, as in many images."""
+        if path != str(target):
+            self.links.setdefault(path, str(target))
+
 
 def plan_root(installation: RuntimeInstallation, resolvers: tuple[str, ...]) -> RootPlan:
     """The root for guests of `installation`.
@@ -72,7 +77,7 @@ def plan_root(installation: RuntimeInstallation, resolvers: tuple[str, ...]) -> 
     if installation.family != "nodejs":
         programs += _add_python(plan, installation.interpreter)
     else:
-        plan.links["/usr/local/bin/node"] = str(programs[0])
+        plan.link("/usr/local/bin/node", programs[0])
     if installation.family == "native":
         programs += _add_tools(plan)
     plan.bind(programs[0])
@@ -135,7 +140,7 @@ def _add_python(plan: RootPlan, interpreter: Path) -> list[Path]:
             str(folder / name) for name in ("site-packages", "dist-packages") if (folder / name).is_dir()
         ]
         extensions += (f for f in (folder / "lib-dynload").glob("*.so") if not f.name.startswith("_tkinter"))
-    plan.links.setdefault("/usr/local/bin/python3", str(real))
+    plan.link("/usr/local/bin/python3", real)
     return [real, *extensions]
 
 

@@ -77,7 +77,7 @@ class Offsets(Resource):
 
     async def committed(self, topic: str) -> int:
         """0 if nothing was. Raises `Unavailable`."""
-        backoff = Backoff(_SHORTEST_RETRY_S, _LONGEST_RETRY_S)
+        backoff = Backoff(_SHORTEST_RETRY_S, _LONGEST_RETRY_S, service="bus")
         while True:
             answer = await self._ask(topic, OffsetFetchRequest(topic, [(topic, [0])]))
             rows = [(offset, code) for _, partitions in answer.topics for _, offset, _, code in partitions]
@@ -106,7 +106,7 @@ class Offsets(Resource):
     # -- committing -----------------------------------------------------------------------------------------------
 
     async def _run(self) -> None:
-        backoff = Backoff(self._deadlines.commit, 5.0)
+        backoff = Backoff(self._deadlines.commit, 5.0, service="bus")
         while True:
             try:
                 async with asyncio.timeout(_REMINDER_S):

@@ -17,7 +17,7 @@ from upwhisk.backends.bus.kafka.topics import MOST_MESSAGE_BYTES, Refused, Topic
 from upwhisk.common.errors import InternalError, Unavailable, UpwhiskError
 from upwhisk.common.messages import Message
 from upwhisk.common.resource import Resource
-from upwhisk.common.retry import backoff_s
+from upwhisk.common.retry import RETRIES, backoff_s
 from upwhisk.common.tasks import TaskOwner
 
 log = structlog.get_logger(__name__)
@@ -148,6 +148,7 @@ class Producer(Resource):
             due = [outbox for outbox in self._astray if everybody or not outbox.failures]
             for outbox in due:
                 del self._astray[outbox]
+            RETRIES["bus"] += sum(1 for outbox in due if outbox.failures)
             retry_at = 0.0 if everybody else retry_at
             await self._place([outbox for outbox in due if not outbox.is_closed])
 

@@ -81,7 +81,7 @@ class KafkaSubscription(Subscription):
         self._tasks.start(self._run(self._reader), "fetch")
 
     async def _begin(self) -> int:
-        backoff = Backoff(_SHORTEST_RETRY_S, _LONGEST_RETRY_S)
+        backoff = Backoff(_SHORTEST_RETRY_S, _LONGEST_RETRY_S, service="bus")
         reason = "no answer in time"
         try:
             async with asyncio.timeout(self._backbone.deadlines.start):
@@ -122,7 +122,7 @@ class KafkaSubscription(Subscription):
     # -- reading ahead --------------------------------------------------------------------------------------------
 
     async def _run(self, reader: Reader) -> None:
-        backoff = Backoff(_SHORTEST_RETRY_S, _LONGEST_RETRY_S)
+        backoff = Backoff(_SHORTEST_RETRY_S, _LONGEST_RETRY_S, service="bus")
         while True:
             await self._room.wait()
             try:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import ssl
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,9 @@ import aiohttp
 
 from upwhisk.common.errors import ConfigurationError, ContainerError, StartupError
 from upwhisk.common.resource import Resource
+from upwhisk.invoker.containers.docker.causes import cause_of
 from upwhisk.invoker.containers.docker.endpoint import Endpoint
+from upwhisk.invoker.containers.docker.tls import tls_context
 
 if TYPE_CHECKING:
     from aiodocker import Docker
@@ -23,6 +24,8 @@ QUICK_S = 5.0
 REMOVE_S = 20.0
 """Killing and removing take long on a busy engine; whoever waits for a removal has a deadline of their own."""
 ABSENT = 404
+_CLIENTS_OWN = 600
+"""The client gives errors of its own a status beyond HTTP's."""
 
 
 class EngineAway(ContainerError):
@@ -52,9 +55,11 @@ class Engine(Resource):
             import aiodocker
         except ImportError:
             raise StartupError("the package 'aiodocker' is missing: pip install 'upwhisk[distributed]'") from None
+        except RuntimeError as error:  # it looks for a home folder
+            raise StartupError(f"the package 'aiodocker' cannot be loaded: {error} Set HOME") from None
         # No limit: each image with output of its own holds a connection for as long as it lives.
         if self.endpoint.is_tls:
-            self._connector = aiohttp.TCPConnector(ssl=_tls(self.endpoint), limit=0)
+            self._connector = aiohttp.TCPConnector(ssl=tls_context(self.endpoint), limit=0)
         else:
             self._connector = aiohttp.UnixConnector(self.endpoint.url.removeprefix("unix://"), limit=0)
         url = self.endpoint.url if self.endpoint.is_tls else "unix://localhost"
@@ -171,15 +176,6 @@ class Engine(Resource):
         return stream
 
 
-def _tls(endpoint: Endpoint) -> ssl.SSLContext:
-    try:
-        context = ssl.create_default_context(cafile=endpoint.ca_file)
-        context.load_cert_chain(endpoint.cert_file, endpoint.key_file)
-    except OSError as error:
-        raise ConfigurationError("docker.cert_file", f"the files for TLS cannot be used: {error}") from None
-    return context
-
-
 @contextlib.asynccontextmanager
 async def _call(what: str, deadline_s: float) -> AsyncIterator[None]:
     from aiodocker.exceptions import DockerError
@@ -190,6 +186,8 @@ async def _call(what: str, deadline_s: float) -> AsyncIterator[None]:
     except TimeoutError:
         raise EngineAway(f"the container engine did not answer '{what}' within {deadline_s:g} s") from None
     except DockerError as error:
-        raise EngineRefused(error.status, f"{what}: {error.message}") from None
+        if error.status < _CLIENTS_OWN:
+            raise EngineRefused(error.status, f"{what}: {error.message}") from None
+        raise EngineAway(f"the container engine does not answer '{what}': {cause_of(error)}") from None
     except (aiohttp.ClientError, OSError, ValueError) as error:
-        raise EngineAway(f"the container engine does not answer '{what}': {error or type(error).__name__}") from None
+        raise EngineAway(f"the container engine does not answer '{what}': {cause_of(error)}") from None

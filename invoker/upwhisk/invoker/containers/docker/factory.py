@@ -80,7 +80,7 @@ class DockerFactory(ContainerFactory):
         self._engine = Engine(endpoint_of(settings, os.environ), settings.deadline_s)
         self._removals = Removals(self._engine)
         self._named = NamedImages(self._engine, settings.pull_timeout_s if settings.pull != "never" else 0.0)
-        self._outbound = Outbound(instance, resolvers(), network)
+        self._outbound = Outbound(instance, network.resolvers or resolvers(), network)
         self._images: dict[str, RuntimeImage] = {}
         self._containers: dict[str, DockerContainer] = {}
         self._tasks = TaskOwner("docker", bound=_AT_ONCE)
@@ -135,7 +135,7 @@ class DockerFactory(ContainerFactory):
             run_dir=str(self._run_dir),
             machine=platform.machine(),
             bounds=self._bounds,
-            resolvers=resolvers(),
+            resolvers=self._network.resolvers or resolvers(),
             cgroup_parent=parent_name(self.instance, str(info.get("CgroupDriver", ""))),
             runtime=self._settings.runtime,
         )
