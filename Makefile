@@ -3,7 +3,7 @@ SHELL := /bin/bash
 VENV  := .venv
 PY    := $(VENV)/bin/python
 .DEFAULT_GOAL := help
-.PHONY: help setup images demo cluster chaos test test-store lint types imports unit wheel services test-crash test-v2 test-power clean run bench bench-tools bench-latency bench-throughput bench-cold bench-overload bench-idle bench-start bench-cli bench-cluster bench-docker bench-placement
+.PHONY: help setup images demo cluster chaos test test-cluster test-store lint types imports unit wheel services test-crash test-v2 test-power clean run bench bench-tools bench-latency bench-throughput bench-cold bench-overload bench-idle bench-start bench-cli bench-cluster bench-docker bench-placement bench-bus
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -104,3 +104,6 @@ bench-cli: bench-tools ## wall time of simple commands
 
 bench-placement: setup ## one placement decision among 1 to 10,000 nodes, by policy
 	@$(PY) benchmarks/bench_placement.py
+
+bench-bus: setup ## one hop over a real Kafka: latency, rate, CPU (needs make services)
+	@$(PY) benchmarks/bench_bus.py

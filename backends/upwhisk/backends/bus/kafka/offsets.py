@@ -87,6 +87,13 @@ class Offsets(Resource):
             self._refused(topic, error)
             await asyncio.sleep(backoff.next_s())
 
+    async def begin(self, topic: str) -> int:
+        """Consumption begins, or goes on: the offset to read from. It is committed at once, so that who may not
+        commit learns it now. Raises `Unavailable`."""
+        position = self.progress(topic).begin(await self.committed(topic))
+        await self._commit_one(topic, position)
+        return position
+
     async def forget(self, topic: str) -> None:
         """The broker drops the offsets of removed topics by itself, but later."""
         self._progress.pop(topic, None)
