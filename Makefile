@@ -3,7 +3,7 @@ SHELL := /bin/bash
 VENV  := .venv
 PY    := $(VENV)/bin/python
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types imports unit wheel test-crash test-v2 test-power clean run bench bench-tools bench-latency bench-throughput bench-cold bench-overload bench-idle bench-start bench-cli bench-placement
+.PHONY: help setup images demo cluster chaos test test-store lint types imports unit wheel services test-crash test-v2 test-power clean run bench bench-tools bench-latency bench-throughput bench-cold bench-overload bench-idle bench-start bench-cli bench-cluster bench-docker bench-placement
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -11,14 +11,33 @@ help: ## this list
 setup: ## make the environment in .venv and install what is missing
 	@scripts/setup
 
-demo: setup ## start a platform, deploy and call everything under examples/, show the answers
-	@scripts/delegated $(PY) scripts/demo.py
+demo: setup ## start a platform, deploy and call everything under examples/, show the answers (CLUSTER=1: a fleet)
+	@$(if $(CLUSTER),scripts/services prepare,true)
+	@scripts/delegated $(PY) scripts/demo.py $(if $(CLUSTER),--cluster)
+
+chaos: setup ## faults of every kind under load on a whole fleet, as root (FAULTS=300 SEED=... CONTAINERS=docker)
+	@scripts/services prepare
+	@$(PY) scripts/storm.py --faults $(or $(FAULTS),300) $(if $(SEED),--seed $(SEED)) --containers $(or $(CONTAINERS),process)
+
+test-cluster: setup ## the API suite and the tests of a fleet against real Kafka, Consul and CouchDB's stand-in
+	@scripts/services prepare
+	@$(PY) -m pytest tests/cluster tests/chaos -q
+
+cluster: setup ## a whole fleet on this machine from real parts, until Ctrl-C
+	@scripts/services prepare
+	@$(PY) scripts/cluster.py
+
+images: setup ## build the runtimes' images in the container engine (DOCKER_HOST, KIND=python:3.12, BASE=image)
+	@$(VENV)/bin/upwhisk admin images $(foreach kind,$(KIND),--kind $(kind)) $(foreach base,$(BASE),--base $(base))
 
 run: setup ## start a platform on http://127.0.0.1:3233 with its data in ./data
 	@scripts/delegated $(VENV)/bin/upwhisk standalone --data data
 
 test: setup ## everything CI runs: lint, types, import contracts, all tests, the wheel
 	@scripts/test
+
+test-store: setup ## the store's suites and the API tests on CouchDB (UPWHISK_TEST_COUCHDB=http://user:password@host:port)
+	@scripts/test_store
 
 lint: setup ## style
 	@$(VENV)/bin/ruff check .
@@ -34,6 +53,9 @@ unit: setup ## the fast tests alone
 
 wheel: setup ## build the wheel, install it in an empty directory, try it there
 	@$(PY) scripts/wheel_test.py
+
+services: setup ## fetch and build the real Kafka, Consul, Docker... that tests use (make test does it too)
+	@scripts/services prepare
 
 test-crash: setup ## kill -9 at random moments under load, as root (ROUNDS=200 IDS=500 SEED=...)
 	@$(PY) scripts/crash_rounds.py --rounds $(or $(ROUNDS),200) --ids $(or $(IDS),500) $(if $(SEED),--seed $(SEED))
@@ -64,11 +86,18 @@ bench-cold: bench-tools ## first call of a new action, by runtime
 bench-overload: bench-tools ## goodput and refusals at five times the peak
 	@$(PY) benchmarks/bench_overload.py
 
+bench-docker: setup ## first calls in Docker containers beside the engine's own starts (DOCKER_HOST, make images)
+	@$(PY) benchmarks/bench_docker.py
+
 bench-idle: bench-tools ## memory and CPU of an idle platform
 	@$(PY) benchmarks/bench_idle.py
 
 bench-start: bench-tools ## from exec to ready
 	@$(PY) benchmarks/bench_start.py
+
+bench-cluster: bench-tools ## a warm call through Kafka, a node and CouchDB's stand-in (CONTAINERS=docker)
+	@scripts/services prepare
+	@$(PY) benchmarks/bench_cluster.py --containers $(or $(CONTAINERS),process)
 
 bench-cli: bench-tools ## wall time of simple commands
 	@$(PY) benchmarks/bench_cli.py

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import base64
+import itertools
 import json
 import os
 import shutil
@@ -30,20 +31,21 @@ COLOUR = sys.stdout.isatty()
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--keep", action="store_true", help="leave the platform running at the end")
+    parser.add_argument("--cluster", action="store_true", help="a fleet from real parts instead of one process")
     options = parser.parse_args()
     began = time.monotonic()
     listing = build_examples()
     data = Path(tempfile.mkdtemp(prefix="upwhisk-demo-"))
-    platform = Platform(data)
+    platform = Cluster() if options.cluster else Standalone(data)
     try:
         platform.start()
         deploy(platform, listing)
         wrong = [call["name"] for call in listing["calls"] if not show(platform, call)]
         show_record(platform)
-        if options.keep:
+        if options.keep and not options.cluster:
             say(f"\nstill running; use it with: export WSK_CONFIG_FILE={data}/.wskprops\nend it with: kill {platform.pid}")
     finally:
-        if not options.keep:
+        if options.cluster or not options.keep:
             platform.stop()
             shutil.rmtree(data, ignore_errors=True)
     say(f"\n{len(listing['calls']) - len(wrong)} of {len(listing['calls'])} answers right, {time.monotonic() - began:.0f} s in all")
@@ -64,46 +66,19 @@ def build_examples() -> dict[str, Any]:
 
 
 class Platform:
-    """`upwhisk standalone` as a child process, and a client for it."""
+    """A client for the platform of the demo."""
 
-    def __init__(self, data: Path) -> None:
-        self._data = data
-        self._process: subprocess.Popen[str] | None = None
+    pid = 0
+
+    def __init__(self) -> None:
         self._url = self._key = ""
         self.last_id = ""
 
-    @property
-    def pid(self) -> int:
-        assert self._process is not None
-        return self._process.pid
-
     def start(self) -> None:
-        command = [sys.executable, "-m", "upwhisk.cli", "standalone", "--port", "0", "--data", str(self._data)]
-        self._process = subprocess.Popen(
-            command,
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "UPWHISK_LOG_LEVEL": "error"},
-            start_new_session=True,
-        )
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline().strip()
-        if "is ready at" not in line:
-            sys.exit(f"the platform did not start (exit status {self._process.wait(START_S)}); see above, or run: upwhisk doctor")
-        say(line)
-        self._url = line.split(" ready at ")[1].split()[0]
-        lines = (self._data / ".wskprops").read_text().splitlines()
-        self._key = next(one for one in lines if one.startswith("AUTH=")).removeprefix("AUTH=")
+        raise AssertionError("a platform of some form")
 
     def stop(self) -> None:
-        if self._process is None or self._process.poll() is not None:
-            return
-        self._process.send_signal(signal.SIGTERM)
-        try:
-            self._process.wait(45)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        raise AssertionError("a platform of some form")
 
     def call(self, method: str, path: str, body: Any = None) -> tuple[int, Any, float]:
         """Status, JSON and milliseconds of one API call."""
@@ -134,6 +109,70 @@ class Platform:
             if time.monotonic() > deadline:
                 raise SystemExit(f"no record of {id_} after {RECORD_S} s")
             time.sleep(0.02)
+
+
+class Standalone(Platform):
+    """`upwhisk standalone` as a child process."""
+
+    def __init__(self, data: Path) -> None:
+        super().__init__()
+        self._data = data
+        self._process: subprocess.Popen[str] | None = None
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "upwhisk.cli", "standalone", "--port", "0", "--data", str(self._data)]
+        self._process = subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "UPWHISK_LOG_LEVEL": "error"},
+            start_new_session=True,
+        )
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline().strip()
+        if "is ready at" not in line:
+            sys.exit(f"the platform did not start (exit status {self._process.wait(START_S)}); see above, or run: upwhisk doctor")
+        say(line)
+        self.pid = self._process.pid
+        self._url = line.split(" ready at ")[1].split()[0]
+        lines = (self._data / ".wskprops").read_text().splitlines()
+        self._key = next(one for one in lines if one.startswith("AUTH=")).removeprefix("AUTH=")
+
+    def stop(self) -> None:
+        if self._process is None or self._process.poll() is not None:
+            return
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            self._process.wait(45)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+class Cluster(Platform):
+    """Two controllers, two nodes, Kafka, Consul and CouchDB's stand-in on this machine."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        sys.path.insert(0, str(ROOT / "tests"))
+        from fleet.fleet import Fleet
+
+        self._fleet = Fleet()
+
+    def start(self) -> None:
+        say("starting Kafka, Consul, CouchDB's stand-in, two controllers and two nodes")
+        began = time.monotonic()
+        self._fleet.start()
+        say(f"ready in {time.monotonic() - began:.1f} s; calls go to both controllers in turn")
+        self._key = self._fleet.key
+        self._urls = itertools.cycle(self._fleet.urls)
+
+    def call(self, method: str, path: str, body: Any = None) -> tuple[int, Any, float]:
+        self._url = next(self._urls)
+        return super().call(method, path, body)
+
+    def stop(self) -> None:
+        self._fleet.stop()
 
 
 def deploy(platform: Platform, listing: dict[str, Any]) -> None:

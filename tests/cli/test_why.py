@@ -58,7 +58,7 @@ async def test_the_record_of_what_ended_keeps_the_reasons(local: InProcess, upwh
     why = Why("hash", 4, {"b": "draining: so it is"}, {"draining": 1}, warm=True)
     placed = Placed(node="a", start="warm", why=why)
     ended = record(ActivationId(ID), start=SystemClock().now_ms(), annotations=(Parameter("upwhisk", placed),))
-    await local.store.journal.settle(ended)
+    await local.store.activations.put([ended])
     for arguments in ((ID,), ("--last",)):
         done = await upwhisk("activation", "why", *arguments)
         assert done.lines == [
@@ -71,7 +71,7 @@ async def test_the_record_of_what_ended_keeps_the_reasons(local: InProcess, upwh
 
 
 async def test_work_that_was_not_placed(local: InProcess, upwhisk: Command) -> None:
-    await local.store.journal.settle(record(ActivationId(ID), start=SystemClock().now_ms()))
+    await local.store.activations.put([record(ActivationId(ID), start=SystemClock().now_ms())])
     done = await upwhisk("activation", "why", ID)
     assert done.out == (
         f"ok: activation {ID} has no placement of its own: it is a sequence or a trigger, or ended before it was placed\n"

@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from clients.cache_folder import cache_folder
+from services.cache import cache_folder
 
 INSTALL_S = 120
 

@@ -6,11 +6,10 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Protocol
 
 import aiohttp
 from crash.verdict import Record, started_by
-from fakes.running import Running
 
 SETTLE_S = 90.0
 _AT_ONCE = 8
@@ -18,10 +17,20 @@ _PAGE = 200
 _LISTINGS = 4
 
 
+class Reached(Protocol):
+    """A platform that can be called."""
+
+    @property
+    def url(self) -> str: ...
+
+    @property
+    def key(self) -> str: ...
+
+
 class Records:
     """`of` waits for the records of ids and of all that these name; `listed_since` counts ids in lists."""
 
-    def __init__(self, platform: Running) -> None:
+    def __init__(self, platform: Reached) -> None:
         self._url = f"{platform.url}/api/v1/namespaces/_/activations"
         self._auth = aiohttp.BasicAuth(*platform.key.split(":", 1))
         self._gate = asyncio.Semaphore(_AT_ONCE)

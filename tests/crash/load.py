@@ -79,9 +79,10 @@ class Load:
     """`run` calls until it is stopped or the platform does not answer. Runs in a thread with a loop of its own, so
     that the killer keeps its time."""
 
-    def __init__(self, url: str, key: str, seed: str) -> None:
+    def __init__(self, url: str, key: str, seed: str, *, callers: int = CALLERS) -> None:
         self.book = Book()
         self._url = f"{url}/api/v1/namespaces/_"
+        self._callers = callers
         self._auth = aiohttp.BasicAuth(*key.split(":", 1))
         self._choice = random.Random(seed)
         self._tokens = (f"{seed}-{number}" for number in itertools.count())
@@ -103,10 +104,13 @@ class Load:
         return self.book
 
     async def _all(self) -> None:
-        connector = aiohttp.TCPConnector(limit=CALLERS + 1)
+        connector = aiohttp.TCPConnector(limit=self._callers + 1)
         async with aiohttp.ClientSession(auth=self._auth, connector=connector) as session:
-            callers = [self._caller(session, self._random_sort) for _ in range(CALLERS)]
+            callers = [self._caller(session, self._random_sort) for _ in range(self._callers)]
             await asyncio.gather(*callers, self._caller(session, lambda: Sort(0, "idle"), IDLE_AGAIN_S))
+
+    def _address(self) -> str:
+        return self._url
 
     def _random_sort(self) -> Sort:
         return self._choice.choices(MIX, [sort.share for sort in MIX])[0]
@@ -125,7 +129,7 @@ class Load:
         if sort.sleeps_s:
             body["s"] = self._choice.uniform(0, sort.sleeps_s)
         path = f"triggers/{TRIGGER}" if sort.what == TRIGGER else f"actions/{sort.what}?{sort.query}"
-        async with session.post(f"{self._url}/{path}", json=body) as answer:
+        async with session.post(f"{self._address()}/{path}", json=body) as answer:
             told = await answer.json()
             if "activationId" in told:
                 self.book.given.append(Given(told["activationId"], sort.what, token, answer.status))

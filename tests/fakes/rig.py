@@ -12,7 +12,7 @@ from upwhisk.backends.bus.memory import MemoryBus
 from upwhisk.backends.nodes.memory import MemoryRegistry
 from upwhisk.backends.store.memory import MemoryStore
 from upwhisk.common.clock import SystemClock
-from upwhisk.common.ids import NodeId
+from upwhisk.common.ids import NodeId, new_instance_id
 from upwhisk.common.messages import ActivationMessage, Completion
 from upwhisk.common.model.action import Action, Exec
 from upwhisk.common.model.activation import Activation, Response, Status, failed, succeeded
@@ -29,6 +29,7 @@ from upwhisk.controller.fire import FirePorts, FireService
 from upwhisk.controller.invocation import InvocationPorts, InvocationService
 from upwhisk.controller.recovery import Recovery, RecoveryPorts
 from upwhisk.controller.sequence import SequencePorts, Sequences
+from upwhisk.loadbalancer.acks import Acks
 from upwhisk.loadbalancer.balancer import Balancer
 from upwhisk.loadbalancer.nodeview import NodeView
 
@@ -76,8 +77,18 @@ class ScriptedNode:
         await self.store.journal.settle(record)
         await self.bus.send(
             controller_topic(message.controller),
-            Completion(activation_id=message.activation_id, node=NodeId("0"), attempt=1, record=record),
+            Completion(
+                activation_id=message.activation_id,
+                node=NodeId("0"),
+                attempt=1,
+                dispatch=message.dispatch,
+                record=record,
+            ),
         )
+
+
+def _report(memory_mb: int) -> NodeReport:
+    return NodeReport(node=NodeId("0"), memory_mb=memory_mb, cores=2.0, incarnation=new_instance_id())
 
 
 @dataclass
@@ -123,7 +134,8 @@ async def rig(
     clock, bus, registry = SystemClock(), MemoryBus(), MemoryRegistry()
     settings = queue or QueueSettings()
     async with bus, registry:
-        balancer = Balancer(bus, NodeView(registry), clock, settings, policy="warm", controller="0")
+        balancer = Balancer(bus, NodeView(registry), clock, settings, policy="warm")
+        acks = Acks(bus, balancer, "0")
         catalog = Catalog(kept.entities)
         sequences = Sequences(SequencePorts(kept, catalog, balancer, clock, max_length=50))
         made = Rig(
@@ -139,12 +151,14 @@ async def rig(
         )
         subscription = bus.subscribe(node_topic("0"), made.node.deliver, credits=1000)
         await balancer.start()
+        await acks.start()
         await subscription.start()
-        await registry.heartbeat(NodeReport(node=NodeId("0"), memory_mb=memory_mb, cores=2.0), ttl_s=60)
+        await registry.heartbeat(_report(memory_mb), ttl_s=60)
         try:
             yield made
         finally:
             await sequences.aclose()
+            await acks.aclose()
             await balancer.aclose()
             await subscription.aclose()
 

@@ -6,30 +6,33 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from sandbox.guests import leftovers, make_factory, short_folder, spec
+from sandbox.guests import leftovers, short_folder, spec
+from sandbox.kits import NAMES, Kit, kit_of
 
-from upwhisk.common.spi.containers import Container
-from upwhisk.invoker.containers.process import ProcessFactory
-
-
-@pytest.fixture(autouse=True)
-def _nothing_left() -> Iterator[None]:
-    yield
-    assert leftovers() == {}
+from upwhisk.common.spi.containers import Container, ContainerFactory
 
 
-@pytest.fixture
-def run_dir(_nothing_left: None) -> Iterator[Path]:
-    with short_folder() as folder:
-        yield folder
+@pytest.fixture(params=NAMES)
+def kit(request: pytest.FixtureRequest) -> Iterator[Kit]:
+    """Process sandboxes, then Docker containers."""
+    with kit_of(request.param, request) as kit:
+        yield kit
 
 
 @pytest.fixture
-async def factory(run_dir: Path) -> AsyncIterator[ProcessFactory]:
-    async with make_factory(run_dir) as factory:
+async def factory(kit: Kit) -> AsyncIterator[ContainerFactory]:
+    async with kit.make() as factory:
         yield factory
 
 
 @pytest.fixture
-async def guest(factory: ProcessFactory) -> Container:
+async def guest(factory: ContainerFactory) -> Container:
     return await factory.create(spec())
+
+
+@pytest.fixture
+def run_dir() -> Iterator[Path]:
+    """For tests of process sandboxes alone."""
+    with short_folder() as folder:
+        yield folder
+    assert leftovers() == {}

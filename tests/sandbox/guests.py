@@ -84,14 +84,14 @@ def members(folder: Path) -> set[int]:
     return found
 
 
-def instance_members(factory: ProcessFactory) -> set[int]:
-    folders = groups(f"upwhisk-{factory.instance}")
+def instance_members(instance: str) -> set[int]:
+    folders = groups(f"upwhisk-{instance}")
     assert folders
     return set().union(*(members(folder) for folder in folders))
 
 
-def guest_members(factory: ProcessFactory, guest: Container) -> set[int]:
-    folders = [g for g in groups(guest.id) if g.parent.name == f"upwhisk-{factory.instance}"]
+def guest_members(instance: str, guest: Container) -> set[int]:
+    folders = [g for g in groups(guest.id) if g.parent.name == f"upwhisk-{instance}"]
     assert folders
     return set().union(*(members(folder) for folder in folders))
 

@@ -16,13 +16,21 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from sandbox.guests import make_factory, run, spec
+from sandbox.guests import run, spec
+from sandbox.kits import Kit, ProcessKit
 
-from upwhisk.common.spi.containers import Network
-from upwhisk.invoker.containers import network, process
+from upwhisk.common.spi.containers import ContainerFactory, Network
+from upwhisk.invoker.containers import network
 from upwhisk.invoker.containers.bounds import NetworkSettings
 
-RUN_DIR, HOW = Path(sys.argv[1]), [*sys.argv[2:], ""][0]
+RUN_DIR, ENGINE, HOW = Path(sys.argv[1]), sys.argv[2], [*sys.argv[3:], ""][0]
+KIT: Kit
+if ENGINE == "none":
+    KIT = ProcessKit(RUN_DIR)
+else:
+    from sandbox.docker_kit import DockerKit
+
+    KIT = DockerKit(RUN_DIR, ENGINE)
 PUBLIC, RESOLVER, PRIVATE, ALLOWED = "203.0.113.9", "10.77.0.5", "10.77.0.6", "10.88.0.5"
 API = str(RUN_DIR / "api")
 peers: list[str] = []
@@ -102,7 +110,7 @@ for name, (host, port) in {targets!r}.items():
 """
 
 
-async def attempt(factory: process.ProcessFactory) -> dict[str, bool]:
+async def attempt(factory: ContainerFactory) -> dict[str, bool]:
     one, two = [await factory.create(spec(network=Network.OUTBOUND)) for _ in range(2)]
     address = "import socket; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.connect(('203.0.113.9', 9)); result = s.getsockname()[0]"
     other = await run(two, address)
@@ -132,11 +140,14 @@ async def attempt(factory: process.ProcessFactory) -> dict[str, bool]:
 
 
 async def main() -> dict[str, Any]:
-    setattr(process, "resolvers", lambda: (RESOLVER,))  # noqa: B010 - those of the real host are of no use here
+    for name in ("process", "docker.factory"):  # the resolvers of the real host are of no use here
+        module = sys.modules.get(f"upwhisk.invoker.containers.{name}")
+        if module is not None:
+            setattr(module, "resolvers", lambda: (RESOLVER,))  # noqa: B010
     settings = NetworkSettings(api=API, allow=("10.88.0.0/16",))
     found: dict[str, Any] = {}
     server = await asyncio.start_unix_server(lambda _, w: w.close(), API)
-    async with server, make_factory(RUN_DIR, network=settings) as factory:
+    async with server, KIT.make(network=settings) as factory:
         found["findings"] = factory.findings()
         found["networks"] = sorted(factory.abilities.networks)
         if Network.OUTBOUND in factory.abilities.networks:
@@ -150,7 +161,7 @@ async def main() -> dict[str, Any]:
 
 def await_forever(writing: int) -> None:
     async def forever() -> None:
-        factory = make_factory(RUN_DIR, network=NetworkSettings())
+        factory = KIT.make(network=NetworkSettings())
         await factory.start()
         await factory.create(spec(network=Network.OUTBOUND))
         os.write(writing, b"x")
@@ -173,7 +184,7 @@ def leave_a_dead_instance() -> dict[str, Any]:
 
 
 async def next_start(before: dict[str, Any]) -> dict[str, Any]:
-    async with make_factory(RUN_DIR):
+    async with KIT.make():
         return {"before": before, "left": left()}
 
 

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pytest
 from sandbox.guests import make_factory, run, spec
+from sandbox.kits import Kit
 
 from upwhisk.common.errors import ContainerCreateFailed
-from upwhisk.common.spi.containers import Container, Network
+from upwhisk.common.spi.containers import Container, ContainerFactory, Network
 from upwhisk.invoker.containers.bounds import NetworkSettings
-from upwhisk.invoker.containers.process import ProcessFactory
 
 pytestmark = pytest.mark.sandbox
 
@@ -70,7 +70,7 @@ async def _attempts(container: Container, targets: list[tuple[str, int]]) -> lis
 
 
 @pytest.mark.parametrize("network", [Network.NONE, Network.API])
-async def test_the_hosts_ports_are_out_of_reach(factory: ProcessFactory, network: Network) -> None:
+async def test_the_hosts_ports_are_out_of_reach(factory: ContainerFactory, network: Network) -> None:
     guest = await factory.create(spec(network=network))
     with socket.create_server(("", 0)) as everywhere:
         port = everywhere.getsockname()[1]
@@ -80,7 +80,7 @@ async def test_the_hosts_ports_are_out_of_reach(factory: ProcessFactory, network
 
 
 @pytest.mark.parametrize("network", [Network.NONE, Network.API])
-async def test_nothing_else_is_in_reach_either(factory: ProcessFactory, network: Network) -> None:
+async def test_nothing_else_is_in_reach_either(factory: ContainerFactory, network: Network) -> None:
     guest = await factory.create(spec(network=network))
     targets = [("1.1.1.1", 53), ("169.254.169.254", 80), ("10.0.0.1", 80), ("2606:4700:4700::1111", 53)]
     assert "connected" not in await _attempts(guest, targets)
@@ -88,10 +88,10 @@ async def test_nothing_else_is_in_reach_either(factory: ProcessFactory, network:
     assert [name for name in links if not name.startswith(("lo", "ifb", "tunl", "sit", "ip6", "gre"))] == []
 
 
-async def test_with_none_nothing_listens(factory: ProcessFactory) -> None:
+async def test_with_none_nothing_listens(factory: ContainerFactory) -> None:
     guest = await factory.create(spec())
     assert await _attempts(guest, [("127.0.0.1", 3233)]) != ["connected"]
-    assert "__OW_API_HOST" not in await run(guest, "import os; result = dict(os.environ)")
+    assert "__OW_API_HOST" in await run(guest, "import os; result = dict(os.environ)"), "every container has it"
 
 
 _ASK = """
@@ -107,30 +107,30 @@ result = [len(received), received[:8].decode()]
 """
 
 
-async def test_the_api_is_reached_through_a_unix_socket(run_dir: Path) -> None:
-    path = str(run_dir / "api")
+async def test_the_api_is_reached_through_a_unix_socket(kit: Kit) -> None:
+    path = str(kit.run_dir / "api")
     async with (
         _api(path=path),
-        make_factory(run_dir, network=NetworkSettings(api=path, outbound=False)) as factory,
+        kit.make(network=NetworkSettings(api=path, outbound=False)) as factory,
     ):
         guest = await factory.create(spec(network=Network.API))
         assert await run(guest, _ASK.format(data="b'hello'")) == [5, "olleh"]
         assert await run(guest, _ASK.format(data="b'y' + b'x' * 5_000_000")) == [5_000_001, "xxxxxxxx"]
 
 
-async def test_the_api_is_reached_through_tcp(run_dir: Path) -> None:
+async def test_the_api_is_reached_through_tcp(kit: Kit) -> None:
     async with _api(host="127.0.0.1", port=0) as server:
         port = server.sockets[0].getsockname()[1]
         settings = NetworkSettings(api=f"127.0.0.1:{port}", outbound=False)
-        async with make_factory(run_dir, network=settings) as factory:
+        async with kit.make(network=settings) as factory:
             guest = await factory.create(spec(network=Network.API))
             assert await run(guest, _ASK.format(data="b'hello'")) == [5, "olleh"]
             assert await _attempts(guest, [("127.0.0.1", port)]) != ["connected"]
 
 
-async def test_an_api_that_is_away_is_a_closed_connection(run_dir: Path) -> None:
-    settings = NetworkSettings(api=str(run_dir / "nobody"), outbound=False)
-    async with make_factory(run_dir, network=settings) as factory:
+async def test_an_api_that_is_away_is_a_closed_connection(kit: Kit) -> None:
+    settings = NetworkSettings(api=str(kit.run_dir / "nobody"), outbound=False)
+    async with kit.make(network=settings) as factory:
         guest = await factory.create(spec(network=Network.API))
         outcome = await run(
             guest,
@@ -146,7 +146,7 @@ async def test_an_api_that_is_away_is_a_closed_connection(run_dir: Path) -> None
         assert outcome == ""
 
 
-async def test_outbound_is_refused_where_it_is_missing(factory: ProcessFactory) -> None:
+async def test_outbound_is_refused_where_it_is_missing(factory: ContainerFactory) -> None:
     assert Network.OUTBOUND not in factory.abilities.networks
     with pytest.raises(ContainerCreateFailed, match="outbound"):
         await factory.create(spec(network=Network.OUTBOUND))
@@ -166,11 +166,12 @@ needs_tools = pytest.mark.skipif(
 )
 
 
-def _in_a_host_of_its_own(run_dir: Path, *arguments: str) -> dict[str, object]:
+def _in_a_host_of_its_own(kit: Kit, *arguments: str) -> dict[str, object]:
     """Run `outbound_world.py` in a network namespace that plays the host, so that the real one stays as it is."""
     script = Path(__file__).resolve().parent / "outbound_world.py"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
-    command = ["unshare", "--net", sys.executable, str(script), str(run_dir), *arguments]
+    engine = kit.host or "none"
+    command = ["unshare", "--net", sys.executable, str(script), str(kit.run_dir), engine, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=environment)
     assert done.returncode == 0, done.stderr
     found: dict[str, object] = json.loads(done.stdout)
@@ -178,8 +179,8 @@ def _in_a_host_of_its_own(run_dir: Path, *arguments: str) -> dict[str, object]:
 
 
 @needs_tools
-def test_outbound_reaches_the_world_and_not_the_host(run_dir: Path) -> None:
-    found = _in_a_host_of_its_own(run_dir)
+def test_outbound_reaches_the_world_and_not_the_host(kit: Kit) -> None:
+    found = _in_a_host_of_its_own(kit)
     assert found["findings"] == []
     assert found["reached"] == {
         "outside": True,
@@ -202,8 +203,8 @@ def test_outbound_reaches_the_world_and_not_the_host(run_dir: Path) -> None:
 
 
 @needs_tools
-def test_outbound_gets_past_a_forward_chain_that_drops(run_dir: Path) -> None:
-    found = _in_a_host_of_its_own(run_dir, "docker")
+def test_outbound_gets_past_a_forward_chain_that_drops(kit: Kit) -> None:
+    found = _in_a_host_of_its_own(kit, "docker")
     assert found["findings"] == []
     assert found["reached"]["outside"] is True  # type: ignore[index]
     assert found["reached"]["private"] is False  # type: ignore[index]
@@ -211,23 +212,23 @@ def test_outbound_gets_past_a_forward_chain_that_drops(run_dir: Path) -> None:
 
 
 @needs_tools
-def test_a_firewall_that_drops_is_found_by_the_trial(run_dir: Path) -> None:
-    found = _in_a_host_of_its_own(run_dir, "firewall")
+def test_a_firewall_that_drops_is_found_by_the_trial(kit: Kit) -> None:
+    found = _in_a_host_of_its_own(kit, "firewall")
     assert any("firewall" in finding for finding in found["findings"])  # type: ignore[attr-defined]
     assert found["networks"] == ["api", "none"]
     assert "upwhisk" not in str(found["left"])
 
 
 @needs_tools
-def test_forwarding_is_not_switched_on_silently(run_dir: Path) -> None:
-    found = _in_a_host_of_its_own(run_dir, "noforward")
+def test_forwarding_is_not_switched_on_silently(kit: Kit) -> None:
+    found = _in_a_host_of_its_own(kit, "noforward")
     assert any("ip_forward" in finding for finding in found["findings"])  # type: ignore[attr-defined]
     assert found["forwarding"] == "0"
     assert found["networks"] == ["api", "none"]
 
 
 @needs_tools
-def test_what_a_dead_instance_laid_out_is_removed(run_dir: Path) -> None:
-    found = _in_a_host_of_its_own(run_dir, "killed")
+def test_what_a_dead_instance_laid_out_is_removed(kit: Kit) -> None:
+    found = _in_a_host_of_its_own(kit, "killed")
     assert found["before"] != {"tables": "", "links": []}
     assert found["left"] == {"tables": "", "links": []}

@@ -7,7 +7,7 @@ import re
 import subprocess
 from pathlib import Path
 
-from clients.cache_folder import cache_folder
+from services.cache import cache_folder
 from vm.commands import CannotBuild, run
 
 _KERNEL_PACKAGE = "linux-image-cloud-amd64"

@@ -15,6 +15,10 @@ from upwhisk.cli.output import print_error
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "standalone": ("upwhisk.cli.commands.standalone:standalone", "Run the whole platform in one process on this machine."),
+    "controller": ("upwhisk.cli.commands.fleet:controller", "Run one controller of a fleet: the API and the load balancer."),
+    "invoker": ("upwhisk.cli.commands.fleet:invoker", "Run one node of a fleet: takes work and runs it."),
+    "init": ("upwhisk.cli.commands.fleet:init", "Make what a fleet needs in CouchDB, Kafka and Consul."),
+    "node": ("upwhisk.cli.commands.node:node", "The nodes of a fleet: how they fare, draining."),
     "action": ("upwhisk.cli.commands.action:action", "Create, change, call and look at actions."),
     "activation": ("upwhisk.cli.commands.activation:activation", "Look at what ran: records, logs, results."),
     "package": ("upwhisk.cli.commands.package:package", "Groups of actions with common parameters."),

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from upwhisk.common.spi.store import ArtifactStore
+from upwhisk.common.spi.store import DocumentStore
 from upwhisk.controller.admin import Answer
 
 
@@ -18,7 +18,7 @@ class BackupTo(msgspec.Struct, forbid_unknown_fields=True):
     target: str
 
 
-def backup_operations(store: ArtifactStore) -> dict[str, Callable[[dict[str, Any]], Awaitable[Answer]]]:
+def backup_operations(store: DocumentStore) -> dict[str, Callable[[dict[str, Any]], Awaitable[Answer]]]:
     """To be served beside `upwhisk.controller.admin.operations`."""
 
     async def backup(arguments: dict[str, Any]) -> Answer:
@@ -31,7 +31,7 @@ def backup_operations(store: ArtifactStore) -> dict[str, Callable[[dict[str, Any
     return {"backup": backup}
 
 
-async def write_backup(store: ArtifactStore, target: Path) -> Answer:
+async def write_backup(store: DocumentStore, target: Path) -> Answer:
     """What is there already is not replaced; `StoreUnavailable` when the file cannot be written."""
     obstacle = _obstacle(target)
     if obstacle:

@@ -8,13 +8,14 @@ import os
 import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from upwhisk.cli import texts
 from upwhisk.cli.failure import GENERAL, NETWORK, Failure
 
 if TYPE_CHECKING:
-    from upwhisk.common.spi.store import ArtifactStore
+    from upwhisk.common.settings import Settings
+    from upwhisk.common.spi.store import DocumentStore
 
 SOCKET: Final = "admin.sock"
 DATABASE: Final = "upwhisk.db"
@@ -24,7 +25,16 @@ _ANSWER_S: Final = 60.0
 BACKUP_S: Final = 3600.0
 Result = tuple[str, int]
 """What is printed, and the exit code."""
-OnFiles = Callable[["ArtifactStore"], Awaitable[Result]]
+OnStore = Callable[["DocumentStore"], Awaitable[Result]]
+
+
+class Where(NamedTuple):
+    """Whose users and records: those in a data folder, or of the fleet that `config` describes."""
+
+    data: Path
+    config: Path | None = None
+    fleet: bool = False
+
 
 
 def default_data() -> Path:
@@ -78,19 +88,19 @@ def ask(connected: socket.socket, command: str, arguments: dict[str, Any], timeo
         connection.close()
 
 
-def on_files(data: Path, config: Path | None, work: OnFiles, *, create: bool = False) -> Result:
-    """Do `work` on the store of a stopped platform. `create`: make the folder if there is none."""
-    if not create and not data.is_dir():
+def on_store(where: Where, work: OnStore, *, create: bool = False) -> Result:
+    """Do `work` on the store itself: a fleet's, or that of a stopped platform. `create`: make the folder if there is none."""
+    if not where.fleet and not create and not where.data.is_dir():
         raise Failure(
-            f"There is no data folder '{data}'",
-            hint="name it with --data or UPWHISK_DATA; 'upwhisk standalone' makes one",
+            f"There is no data folder '{where.data}'",
+            hint="name it with --data or UPWHISK_DATA; 'upwhisk standalone' makes one; a fleet: --fleet --config FILE",
         )
     import asyncio
 
     from upwhisk.common.errors import DataFolderError, HttpError, StartupError
 
     try:
-        return asyncio.run(_with_store(_open_store(data, config), work))
+        return asyncio.run(_with_store(_open_store(where), work))
     except DataFolderError as error:
         raise Failure(str(error), hint="if a platform runs on it, it does not answer: look at its log") from None
     except StartupError as error:
@@ -99,75 +109,111 @@ def on_files(data: Path, config: Path | None, work: OnFiles, *, create: bool = F
         return error.text, GENERAL
 
 
-def _open_store(data: Path, config: Path | None) -> ArtifactStore:
+def _open_store(where: Where) -> DocumentStore:
     from upwhisk.common.logging import configure
     from upwhisk.common.plugins import load
     from upwhisk.common.settings import LogSettings, RetentionSettings, load_settings
 
     configure(LogSettings(level="warning"))
-    settings = load_settings(config)
-    data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    settings = load_settings(where.config)
+    if where.fleet:
+        from upwhisk.cli.fleet_parts import documents_of
+
+        return documents_of(settings)
+    where.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     # Records are not ours to remove, whatever the settings of this call say about their age.
     keep = RetentionSettings(max_age_s=0, max_records=0, max_mb=0)
-    store: ArtifactStore = load("store", settings.plugins.store)(data.absolute(), settings.store, keep)
+    store: DocumentStore = load("store", settings.plugins.store)(where.data.absolute(), settings.store, keep)
     return store
 
 
-async def _with_store(store: ArtifactStore, work: OnFiles) -> Result:
+async def _with_store(store: DocumentStore, work: OnStore) -> Result:
     async with store:
         return await work(store)
 
 
-def operate(data: Path, config: Path | None, command: str, arguments: dict[str, Any]) -> Result:
+def _running(where: Where) -> socket.socket | None:
+    return None if where.fleet else connect(where.data)
+
+
+def operate(where: Where, command: str, arguments: dict[str, Any]) -> Result:
     """One of the operations of `upwhisk.controller.admin`, wherever the data can be reached."""
-    connected = connect(data)
+    connected = _running(where)
     if connected is not None:
         return ask(connected, command, arguments)
 
-    async def work(store: ArtifactStore) -> Result:
+    async def work(store: DocumentStore) -> Result:
         from upwhisk.controller.admin import operations
 
         answer = await operations(store.subjects)[command](arguments)
         return answer.text, answer.code
 
     # A folder that nobody named is not made: most likely it is the wrong one.
-    named = data != Path.home() / DEFAULT_DATA
-    return on_files(data, config, work, create=named and command in ("user create", "limits set"))
+    named = where.data != Path.home() / DEFAULT_DATA
+    return on_store(where, work, create=named and command in ("user create", "limits set"))
 
 
-def backup(data: Path, config: Path | None, target: Path) -> Result:
-    connected = connect(data)
+def backup(where: Where, target: Path) -> Result:
+    connected = _running(where)
     if connected is not None:
         return ask(connected, "backup", {"target": str(target)}, BACKUP_S)
 
-    async def work(store: ArtifactStore) -> Result:
+    async def work(store: DocumentStore) -> Result:
         from upwhisk.cli.admin_backup import write_backup
 
         answer = await write_backup(store, target)
         return answer.text, answer.code
 
-    return on_files(data, config, work)
+    return on_store(where, work)
 
 
-def restore(data: Path, config: Path | None, source: Path, *, force: bool) -> Result:
-    """Make the data folder what the backup holds. The platform must be stopped."""
-    connected = connect(data)
+def restore(where: Where, source: Path, *, force: bool) -> Result:
+    """Make the data folder what the backup holds; the platform must be stopped. Or fill a fleet's empty databases."""
+    connected = _running(where)
     if connected is not None:
         connected.close()
-        raise Failure(f"A platform runs on '{data}'", hint="stop it first (SIGTERM), then restore")
-    from upwhisk.common.errors import StartupError
-    from upwhisk.common.plugins import load
+        raise Failure(f"A platform runs on '{where.data}'", hint="stop it first (SIGTERM), then restore")
+    from upwhisk.common.errors import FolderNotEmpty, StartupError
     from upwhisk.common.settings import load_settings
 
     try:
-        name = load_settings(config).plugins.store
-        restorer = getattr(load("store", name), "restore", None)
-        if restorer is None:
-            raise Failure(f"The store '{name}' keeps no files that could be restored")
-        restorer(source.absolute(), data.absolute(), force=force)
+        settings = load_settings(where.config)
+        if where.fleet:
+            return _restore_fleet(settings, source)
+        _restore_folder(settings, where.data, source, force=force)
+    except FolderNotEmpty as error:
+        raise Failure(str(error), hint="--force replaces what is in the folder") from None
     except StartupError as error:
-        raise Failure(str(error), hint="--force replaces what is in the folder" if not force else "") from None
-    return f"Restored {source} into {data}", 0
+        raise Failure(str(error)) from None
+    return f"Restored {source} into {where.data}", 0
+
+
+def _restore_folder(settings: Settings, data: Path, source: Path, *, force: bool) -> None:
+    from upwhisk.common.plugins import load
+
+    name = settings.plugins.store
+    restorer = getattr(load("store", name), "restore", None)
+    if restorer is None:
+        raise Failure(f"The store '{name}' keeps no files that could be restored")
+    restorer(source.absolute(), data.absolute(), force=force)
+
+
+def _restore_fleet(settings: Settings, source: Path) -> Result:
+    import asyncio
+
+    from upwhisk.cli.fleet_parts import plugin_name
+    from upwhisk.common.errors import HttpError
+    from upwhisk.common.plugins import load
+
+    name = plugin_name(settings, "store")
+    restorer = getattr(load("store", name), "restore_documents", None)
+    if restorer is None:
+        raise Failure(f"The store '{name}' keeps nothing that could be restored")
+    try:
+        count = asyncio.run(restorer(source.absolute(), settings.couchdb))
+    except HttpError as error:
+        return error.text, GENERAL
+    return f"Restored {count} documents of {source} into the fleet", 0
 
 
 def become_root_hint() -> str:

@@ -73,10 +73,13 @@ async def ensure_guest(subjects: SubjectStore, given: tuple[str, str] | None) ->
 
 def write_wskprops(folder: Path, api_host: str, key: GuestKey) -> Path:
     """`.wskprops` for stock clients, readable by its owner alone."""
-    path = folder / ".wskprops"
+    return write_wskprops_file(folder / ".wskprops", api_host, key)
+
+
+def write_wskprops_file(path: Path, api_host: str, key: GuestKey) -> Path:
     text = f"APIHOST={api_host}\nAUTH={key.text}\nAPIVERSION=v1\n"
-    descriptor = os.open(path.with_suffix(".tmp"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    descriptor = os.open(path.with_name(path.name + ".tmp"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as stream:
         stream.write(text)
-    path.with_suffix(".tmp").replace(path)
+    path.with_name(path.name + ".tmp").replace(path)
     return path

@@ -49,7 +49,7 @@ class ActivationMessage(msgspec.Struct, kw_only=True, tag="activation"):
     `accepted_ms`: when the request was accepted, ms since the epoch; queued work expires by it.
     `stored`: its namespace keeps records. `journalled`: its acceptance is durable, so its start has to be made durable
     before it runs. `attempt` counts starts, `dispatch` hand-overs to nodes: an outcome counts only if it is of the last
-    hand-over. `incarnation`: of the node it was sent to; another one drops it.
+    hand-over, to `node`, which drops it if it is not in that `incarnation` any more.
     """
 
     activation_id: ActivationId
@@ -72,6 +72,7 @@ class ActivationMessage(msgspec.Struct, kw_only=True, tag="activation"):
     traceparent: str | None = None
     placed: Why | None = None
     dispatch: int = 0
+    node: NodeId = NodeId("")
     incarnation: str = ""
     form: int = FORM
 
@@ -119,12 +120,13 @@ class Accepted(msgspec.Struct, frozen=True, kw_only=True, tag="accepted"):
 
 
 class Dispatched(msgspec.Struct, frozen=True, kw_only=True, tag="dispatched"):
-    """Work is about to be handed to a node; durable before it is sent."""
+    """Work is about to be handed to a node, to start its attempt number `attempt`; durable before it is sent."""
 
     activation_id: ActivationId
     node: NodeId
     incarnation: str
     dispatch: int
+    attempt: int
 
 
 class Noted(msgspec.Struct, frozen=True, kw_only=True, tag="noted"):
@@ -151,24 +153,26 @@ class Carried(msgspec.Struct, frozen=True, kw_only=True, tag="carried"):
 
     message: ActivationMessage
     attempt: int
+    begun: bool = False
     progress: bytes | None = None
-    node: NodeId = NodeId("")
 
 
 Entry = Accepted | Begun | Dispatched | Noted | Settled | Discarded | Carried
 
 
 class Bundle(msgspec.Struct, frozen=True, kw_only=True, tag="bundle"):
-    """What a controller appends to its log in one piece. `epoch` counts the owners of that log: a bundle of an owner
-    who is not the last one counts for nothing. `number` tells its writer which of its bundles came back; 0 takes the
-    log over: its `epoch` is the new one."""
+    """What a controller appends to its log in one piece. `owner` is its name for this log, used once: a bundle of an
+    owner who is not the last one counts for nothing. `number` tells its writer which of its bundles came back;
+    `TAKES_OVER` makes its writer the owner, `STATES` says again who it is."""
 
     owner: ControllerId
-    epoch: int
     number: int
     entries: tuple[Entry, ...] = ()
     form: int = FORM
 
+
+TAKES_OVER = 0
+STATES = -1
 
 Message = ActivationMessage | Begun | Completion | Returned | Bundle
 

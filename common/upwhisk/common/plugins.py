@@ -15,10 +15,20 @@ TABLE: dict[str, dict[str, str]] = {
     "store": {
         "sqlite": "upwhisk.backends.store.sqlite:SQLiteStore",
         "memory": "upwhisk.backends.store.memory:MemoryStore",
+        "couchdb": "upwhisk.backends.store.couchdb:CouchStore",
     },
-    "bus": {"memory": "upwhisk.backends.bus.memory:MemoryBus"},
-    "nodes": {"memory": "upwhisk.backends.nodes.memory:MemoryRegistry"},
-    "containers": {"process": "upwhisk.invoker.containers.process:ProcessFactory"},
+    "bus": {
+        "memory": "upwhisk.backends.bus.memory:MemoryBus",
+        "kafka": "upwhisk.backends.bus.kafka:KafkaBus",
+    },
+    "nodes": {
+        "memory": "upwhisk.backends.nodes.memory:MemoryRegistry",
+        "consul": "upwhisk.backends.nodes.consul:ConsulRegistry",
+    },
+    "containers": {
+        "process": "upwhisk.invoker.containers.process:ProcessFactory",
+        "docker": "upwhisk.invoker.containers.docker.factory:DockerFactory",
+    },
     "logs": {"inline": "upwhisk.backends.logs.inline:InlineLogStore"},
     "forecaster": {"persistence": "upwhisk.invoker.host.persistence:PersistenceForecaster"},
     "feed": {"cron": "upwhisk.triggers.feeds.cron:CronFeed"},

@@ -29,11 +29,14 @@ class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
 
 class ServerSettings(_Section, frozen=True):
-    """`port` 0 takes a free one. `insecure_http`: allow listening beyond loopback without TLS."""
+    """`port` 0 takes a free one. `insecure_http`: allow listening beyond loopback without TLS. `cert_file`, `key_file`: PEM
+    files; with them the listeners of this process, API and metrics, speak TLS only."""
 
     host: str = "127.0.0.1"
     port: Port = 3233
     insecure_http: bool = False
+    cert_file: str = ""
+    key_file: str = ""
     drain_s: Seconds = 30.0
     header_timeout_s: Seconds = 20.0
     """How long a client may take to send a whole request."""
@@ -70,25 +73,35 @@ class NodeSettings(_Section, frozen=True):
     kind: Literal["dedicated", "harvest"] = "dedicated"
     memory_mb: NotNegative = 0
     name: str = "0"
+    api_url: str = ""
+    """Where a fleet's API is for this node's guests, `http://host:port` or `https://host:port`."""
+    api_ca_file: str = ""
+    """Certificates to trust for `https`."""
+    metrics_host: str = "127.0.0.1"
+    metrics_port: Port | None = 0
+    """Where a node of a fleet serves its metrics; 0 takes a free port."""
     lease_s: Seconds = 3.0
     """A node that is not heard of for so long takes no new work and what it had is lost to it."""
 
 
 class PoolSettings(_Section, frozen=True):
-    """`freeze_after_s` of idleness a warm container is frozen, `evict_after_s` it is destroyed."""
+    """`freeze_after_s` of idleness a warm container is frozen, `evict_after_s` it is destroyed. `start_s`: how long the
+    start of one may take."""
 
     freeze_after_s: Seconds = 10.0
     evict_after_s: Seconds = 600.0
     starts_at_once: Positive = 4
+    start_s: Annotated[float, Meta(gt=0)] = 150.0
     prewarm: bool = True
 
 
 class GuestSettings(_Section, frozen=True):
     """`network`: for actions that do not say (`auto`: outbound where it works, else api). `allow`: private networks
-    that outbound guests may reach, CIDR."""
+    that outbound guests may reach, CIDR. `resolvers`: name servers of outbound guests; none: this machine's."""
 
     network: Literal["auto", "none", "api", "outbound"] = "auto"
     allow: tuple[str, ...] = ()
+    resolvers: tuple[str, ...] = ()
     ip_forwarding: bool = False
     """Allow switching the kernel's IPv4 forwarding on, which outbound guests need."""
     scratch_mb: Positive = 128
@@ -100,6 +113,8 @@ class GuestSettings(_Section, frozen=True):
     """Path of a runtimes manifest that replaces the built-in one."""
     python_library: str = ""
     """Folder of packages that every Python guest can import."""
+    node_library: str = ""
+    """Folder whose `node_modules` every Node guest can require."""
 
 
 class PluginSettings(_Section, frozen=True):
@@ -108,13 +123,20 @@ class PluginSettings(_Section, frozen=True):
     store: str = "sqlite"
     bus: str = "memory"
     nodes: str = "memory"
-    containers: str = "process"
+    containers: str = "auto"
+    """`auto`: process sandboxes where this host can confine them, else a container engine that answers."""
     logs: str = "inline"
     forecaster: str = "persistence"
 
 
 class PlacementSettings(_Section, frozen=True):
     policy: str = "warm"
+
+
+class MetricsSettings(_Section, frozen=True):
+    """`token_file` holds a token; who sends it (`Authorization: Bearer`) sees metrics and nodes from other machines."""
+
+    token_file: str = ""
 
 
 class LogSettings(_Section, frozen=True):
@@ -126,13 +148,15 @@ class LogSettings(_Section, frozen=True):
 
 class CouchDBSettings(_Section, frozen=True):
     """The fleet's document store. Its three databases are `<prefix>subjects`, `<prefix>whisks`, `<prefix>activations`.
-    `password_file` holds the password of `user` and nothing else."""
+    `password_file` holds the password of `user` and nothing else. `key_file`: the fleet's key, with which the keys of
+    subjects are sealed; `upwhisk init` makes it, each controller has a copy."""
 
     url: str = "http://127.0.0.1:5984"
     user: str = ""
     password_file: str = ""
     ca_file: str = ""
     prefix: str = "upwhisk_"
+    key_file: str = ""
 
 
 class KafkaSettings(_Section, frozen=True):
@@ -164,6 +188,30 @@ class ConsulSettings(_Section, frozen=True):
     prefix: str = "upwhisk"
 
 
+class DockerSettings(_Section, frozen=True):
+    """The container engine, for `plugins.containers = "docker"`. It must run on this machine.
+
+    `host`: a `unix://` or `tcp://` address; empty: `DOCKER_HOST`, else the engine's usual socket. With `tcp://` the three
+    files are needed, for TLS.
+    """
+
+    host: str = ""
+    ca_file: str = ""
+    cert_file: str = ""
+    key_file: str = ""
+    image_prefix: str = "upwhisk"
+    """Images of runtimes are `<prefix>/python:3.12` and the like; `upwhisk admin images` builds them."""
+    runtime: str = ""
+    """One of the engine's OCI runtimes; empty: its default."""
+    deadline_s: Seconds = 30.0
+    """How long the engine may take to create or start one container."""
+    pull: Literal["missing", "never"] = "missing"
+    """Whether images that actions name are fetched when the engine does not have them."""
+    pull_timeout_s: Seconds = 120.0
+    image_root: Literal["read-only", "writable"] = "read-only"
+    """`writable`: images that actions name get their own user and a layer to write to, which nothing bounds."""
+
+
 class ControllerSettings(_Section, frozen=True):
     """One controller of a fleet. `name` is its own among the controllers; empty: made from the host's name and the port."""
 
@@ -184,11 +232,13 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     guest: GuestSettings = GuestSettings()
     plugins: PluginSettings = PluginSettings()
     placement: PlacementSettings = PlacementSettings()
+    metrics: MetricsSettings = MetricsSettings()
     log: LogSettings = LogSettings()
     limits: SystemLimits = SystemLimits()
     couchdb: CouchDBSettings = CouchDBSettings()
     kafka: KafkaSettings = KafkaSettings()
     consul: ConsulSettings = ConsulSettings()
+    docker: DockerSettings = DockerSettings()
     controller: ControllerSettings = ControllerSettings()
 
 
@@ -203,6 +253,7 @@ def load_settings(file: Path | None = None, environment: Mapping[str, str] | Non
     for name, value in (os.environ if environment is None else environment).items():
         if name.startswith(PREFIX) and name not in RESERVED and not name.startswith("UPWHISK_TEST_"):
             _apply_variable(raw, name, value)
+    _complete_ranges(raw.get("limits"))
     try:
         return msgspec.convert(raw, Settings, strict=False)
     except msgspec.ValidationError as error:
@@ -217,6 +268,13 @@ def _read_file(file: Path) -> dict[str, Any]:
         raise ConfigurationError("--config", f"cannot read '{file}': {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError("--config", f"'{file}' is not TOML: {error}") from None
+
+
+def _complete_ranges(limits: Any) -> None:
+    """Who changes one end of a range keeps the rest of it."""
+    for name, default in msgspec.to_builtins(SystemLimits()).items():
+        if isinstance(default, dict) and isinstance(limits, dict) and isinstance(limits.get(name), dict):
+            limits[name] = {**default, **limits[name]}
 
 
 def _apply_variable(raw: dict[str, Any], name: str, value: str) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import structlog
 from prometheus_client import CollectorRegistry
@@ -19,7 +20,7 @@ from upwhisk.common.spi.store import ArtifactStore
 from upwhisk.common.tasks import TaskOwner
 from upwhisk.controller.api.ports import Health, Services
 from upwhisk.controller.api.routes import api_server
-from upwhisk.controller.api.server import ApiServer, ListenerSettings
+from upwhisk.controller.api.server import ApiServer, ListenerSecurity, ListenerSettings
 from upwhisk.controller.auth import Authenticator
 from upwhisk.controller.catalog import Catalog
 from upwhisk.controller.fire import FirePorts, FireService
@@ -28,15 +29,44 @@ from upwhisk.controller.kinds import KindsPort
 from upwhisk.controller.live import LiveView, PhaseOf
 from upwhisk.controller.recovery import Recovery, RecoveryPorts
 from upwhisk.controller.sequence import SequencePorts, Sequences
-from upwhisk.loadbalancer.balancer import Balancer, Pending
+from upwhisk.loadbalancer.acks import Acks
+from upwhisk.loadbalancer.balancer import Balancer
 from upwhisk.loadbalancer.nodeview import NodeView
+from upwhisk.loadbalancer.pending import Pending
 
 log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
+class DeliveryPorts:
+    """What a delivery connects."""
+
+    balancer: Balancer
+    recovery: Recovery
+    sequences: Sequences
+
+
+MakeDelivery = Callable[[DeliveryPorts], Resource]
+
+
+class EmbeddedDelivery(Resource):
+    """In one process the store is the journal: what it holds is taken up once, at the start."""
+
+    def __init__(self, bus: MessageBus, balancer: Balancer, recovery: Recovery) -> None:
+        self._acks = Acks(bus, balancer, "0")
+        self._recovery = recovery
+
+    async def start(self) -> None:
+        await self._acks.start()
+        await self._recovery.run()
+
+    async def aclose(self) -> None:
+        await self._acks.aclose()
+
+
+@dataclass(frozen=True, slots=True)
 class ControllerParts:
-    """What a controller shares with the rest, chosen by name elsewhere."""
+    """What a controller shares with the rest, chosen by name elsewhere. `delivery`: a fleet's; None: of one process."""
 
     store: ArtifactStore
     bus: MessageBus
@@ -46,14 +76,14 @@ class ControllerParts:
     health: Health
     clock: Clock
     phase_of: PhaseOf
+    security: ListenerSecurity = field(default_factory=ListenerSecurity)
+    delivery: MakeDelivery | None = None
 
 
 class Controller(Resource):
     """One controller. `start` returns when it listens; accepted work of the last run goes on then."""
 
-    def __init__(
-        self, parts: ControllerParts, settings: Settings, *, name: str = "0", unix_path: str | None = None
-    ) -> None:
+    def __init__(self, parts: ControllerParts, settings: Settings, *, unix_path: str | None = None) -> None:
         self._parts = parts
         self._settings = settings
         self._tasks = TaskOwner("controller")
@@ -65,9 +95,9 @@ class Controller(Resource):
             parts.clock,
             settings.queue,
             policy=settings.placement.policy,
-            controller=name,
         )
-        catalog = Catalog(parts.store.entities)
+        catalog = self._catalog = Catalog(parts.store.entities)
+        self._end_watch: Callable[[], None] = lambda: None
         self._sequences = Sequences(
             SequencePorts(
                 store=parts.store,
@@ -86,6 +116,8 @@ class Controller(Resource):
                 max_age_s=settings.queue.max_age_s,
             )
         )
+        make = parts.delivery or (lambda ways: EmbeddedDelivery(parts.bus, ways.balancer, ways.recovery))
+        self._delivery = make(DeliveryPorts(self.balancer, self._recovery, self._sequences))
         self.server = self._listener(self._services(catalog), unix_path)
 
     def _services(self, catalog: Catalog) -> Services:
@@ -116,14 +148,22 @@ class Controller(Resource):
             header_timeout_s=server.header_timeout_s,
             drain_s=5.0,
             unix_path=unix_path,
+            security=self._parts.security,
         )
         return api_server(listener, services, self.authenticator, self.metrics)
 
     async def start(self) -> None:
         self.balancer.on_expired(self._expired)
+        self._end_watch = self._parts.store.watch(self._changed)
         await self.balancer.start()
-        await self._recovery.run()
+        await self._delivery.start()
         await self.server.start()
+
+    def _changed(self, document_id: str | None) -> None:
+        """Another controller wrote: what is cached of it is stale."""
+        self._catalog.forget(document_id)
+        if document_id is None or "/" not in document_id or document_id.endswith("/limits"):
+            self.authenticator.forget()
 
     def _expired(self, pending: Pending) -> None:
         self._tasks.start(self._recovery.expire(pending), "expire")
@@ -135,11 +175,17 @@ class Controller(Resource):
         self.balancer.release_waiting()
         await asyncio.sleep(0)
 
+    async def wait_answered(self, timeout_s: float) -> bool:
+        """Wait until every caller that waits for work on a node has its answer; False if some have not."""
+        return await self.balancer.wait_answered(timeout_s)
+
     async def aclose(self) -> None:
         self.balancer.stopping = True
+        self._end_watch()
         await self._sequences.aclose()
         await self.server.aclose()
         await self._tasks.aclose()
+        await self._delivery.aclose()
         await self.balancer.aclose()
 
     def unfinished(self, id: ActivationId) -> bool:

@@ -167,6 +167,16 @@ class Catalog:
             self._held -= freed
             self._resolved.pop(oldest, None)
 
+    def forget(self, document_id: str | None) -> None:
+        """Somebody else changed this document; None: any of them."""
+        if document_id is not None:
+            self._drop(document_id)
+            return
+        self._writes += 1
+        self._cache.clear()
+        self._resolved.clear()
+        self._held = 0
+
     def _drop(self, document_id: str) -> None:
         """Forget an entity and every action whose resolution contains it."""
         self._writes += 1

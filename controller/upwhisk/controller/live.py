@@ -13,7 +13,8 @@ from upwhisk.common.model.activation import Status, failed
 from upwhisk.common.spi.store import Journal
 from upwhisk.common.unfinished import fallback
 from upwhisk.controller.sequence import Sequences
-from upwhisk.loadbalancer.balancer import Balancer, Pending
+from upwhisk.loadbalancer.balancer import Balancer
+from upwhisk.loadbalancer.pending import Pending
 
 CANCELLED = "The activation was cancelled before it had started."
 PhaseOf = Callable[[ActivationId], str | None]

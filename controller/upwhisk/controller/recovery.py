@@ -15,11 +15,13 @@ from upwhisk.common.messages import ActivationMessage
 from upwhisk.common.model.action import SEQUENCE
 from upwhisk.common.model.activation import Activation
 from upwhisk.common.model.identity import Identity, NamespaceLimits
+from upwhisk.common.retry import kept_trying
 from upwhisk.common.spi.store import ArtifactStore, JournalEntry
 from upwhisk.common.unfinished import lost
 from upwhisk.controller.sequence import Sequences
 from upwhisk.controller.sequence_record import Progress, decode_progress
-from upwhisk.loadbalancer.balancer import Balancer, Pending
+from upwhisk.loadbalancer.balancer import Balancer
+from upwhisk.loadbalancer.pending import Pending
 
 log = structlog.get_logger(__name__)
 
@@ -70,13 +72,19 @@ class Recovery:
         self._ports = ports
 
     async def run(self) -> int:
-        """Returns how many entries were taken up. The nodes need not be there yet."""
-        entries = await self._ports.store.journal.pending()
+        """Take up all that the journal holds; the nodes need not be there yet."""
+        return await self.take_up(await self._ports.store.journal.pending())
+
+    async def take_up(self, entries: Sequence[JournalEntry]) -> int:
+        """Returns how many entries were taken up. Work that a living node still has stays there."""
         under_way: dict[ActivationId, asyncio.Future[Activation]] = {}
         now_ms = self._ports.clock.now_ms()
         sequences: list[JournalEntry] = []
         ending = []
         for entry in entries:
+            if entry.message.demand.kind != SEQUENCE and self._ports.balancer.is_alive(entry.message):
+                under_way[entry.message.activation_id] = self._ports.balancer.adopt(_taken_up(entry))
+                continue
             match judge(entry, now_ms=now_ms, max_age_s=self._ports.max_age_s):
                 case Verdict.RUN:
                     under_way[entry.message.activation_id] = self._publish(entry)
@@ -95,9 +103,7 @@ class Recovery:
         return len(entries)
 
     def _publish(self, entry: JournalEntry) -> asyncio.Future[Activation]:
-        message = entry.message
-        message.blocking = False
-        message.journalled = True
+        message = _taken_up(entry)
         message.attempt = entry.attempt + 1
         return self._ports.balancer.publish(message)
 
@@ -117,10 +123,14 @@ class Recovery:
     async def _end(self, message: ActivationMessage, reason: str) -> Activation:
         journal = self._ports.store.journal
         record = lost(message, reason, now_ms=self._ports.clock.now_ms())
-        if message.stored:
-            await journal.settle(record)
-        else:
-            await journal.discard(message.activation_id)
+
+        async def settle() -> None:
+            if message.stored:
+                await journal.settle(record)
+            else:
+                await journal.discard(message.activation_id)
+
+        await kept_trying(settle, what="end of work that cannot go on")
         return record
 
     async def expire(self, pending: Pending) -> None:
@@ -128,6 +138,13 @@ class Recovery:
         record = await self._end(pending.message, EXPIRED.format(self._ports.max_age_s))
         if not pending.done.done():
             pending.done.set_result(record)
+
+
+def _taken_up(entry: JournalEntry) -> ActivationMessage:
+    message = entry.message
+    message.blocking = False
+    message.journalled = True
+    return message
 
 
 def _limits(message: ActivationMessage) -> NamespaceLimits:

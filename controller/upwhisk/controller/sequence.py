@@ -19,6 +19,7 @@ from upwhisk.common.messages import ActivationMessage
 from upwhisk.common.model.activation import Activation, Response, Status, decode_record, failed
 from upwhisk.common.model.identity import Identity
 from upwhisk.common.names import EntityName
+from upwhisk.common.retry import kept_trying
 from upwhisk.common.spi.store import ArtifactStore
 from upwhisk.common.tasks import TaskOwner
 from upwhisk.controller.accept import message_of
@@ -52,6 +53,7 @@ class Sequences:
         self._ports = ports
         self._tasks = TaskOwner("sequence")
         self._open: dict[ActivationId, str] = {}
+        self._running: dict[asyncio.Task[None], str] = {}
 
     async def begin(
         self, message: ActivationMessage, identity: Identity, *, accepted: bool = False
@@ -73,13 +75,21 @@ class Sequences:
         done: asyncio.Future[Activation] = asyncio.get_running_loop().create_future()
         self._open[message.activation_id] = message.namespace
         run = _Run(self, self._ports, message, identity, progress, under_way)
-        self._tasks.start(self._finish(run, done), "sequence")
+        task = self._tasks.start(self._finish(run, done), "sequence")
+        self._running[task] = message.controller
+        task.add_done_callback(lambda ended: self._running.pop(ended, None))
         return done
+
+    def give_up(self, controller: str) -> None:
+        """Stop the sequences whose journal is another controller's now: they go on there."""
+        for task, owner in list(self._running.items()):
+            if owner == controller:
+                task.cancel()
 
     async def _finish(self, run: _Run, done: asyncio.Future[Activation]) -> None:
         try:
             record = await run.to_end()
-            await self._settle(run.message, record)
+            await kept_trying(lambda: self._settle(run.message, record), what="record of a sequence")
             if not done.done():
                 done.set_result(record)
         finally:
@@ -167,7 +177,7 @@ class _Run:
 
     async def _resolve(self, name: EntityName) -> ResolvedAction | None:
         try:
-            return await self._ports.catalog.resolve(name)
+            return await kept_trying(lambda: self._ports.catalog.resolve(name), what="component of a sequence")
         except HttpError as error:
             log.info("component not resolved", action="sequence.unresolved", reason=error.text)
             return None
@@ -201,19 +211,24 @@ class _Run:
         self, message: ActivationMessage, component: ResolvedAction
     ) -> asyncio.Future[Activation]:
         """Note the progress and accept the component in one commit, then let it go."""
+        await kept_trying(lambda: self._accept(message), what="step of a sequence")
+        if component.is_sequence:
+            return await self._owner.begin(message, self._identity, accepted=True)
+        return self._ports.balancer.publish(message)
+
+    async def _accept(self, message: ActivationMessage) -> None:
+        """Accepting twice what is accepted already changes nothing."""
         journal = self._ports.store.journal
         noting = journal.note(self.message.activation_id, encode_progress(self._progress))
         await journal.accept([message])
         await noting
-        if component.is_sequence:
-            return await self._owner.begin(message, self._identity, accepted=True)
-        return self._ports.balancer.publish(message)
 
     async def _pick_up(self, id: ActivationId) -> Response:
         """After a crash: the component that was current has a record, runs again, or was never accepted."""
         again = self._under_way.get(id)
         if again is None:
-            stored = await self._ports.store.activations.get(self.message.namespace, id)
+            activations, namespace = self._ports.store.activations, self.message.namespace
+            stored = await kept_trying(lambda: activations.get(namespace, id), what="record of a component")
             if stored is None:
                 raise _Ended(failed(Status.WHISK_ERROR, FAILED))
             return self._advance(decode_record(stored))

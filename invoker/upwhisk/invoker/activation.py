@@ -11,28 +11,31 @@ from dataclasses import dataclass
 import structlog
 
 from upwhisk.common.clock import Clock
-from upwhisk.common.errors import ContainerCreateFailed, ContainerGone, ImageMissing, StoreUnavailable
+from upwhisk.common.errors import ContainerCreateFailed, ContainerGone, ImageMissing
 from upwhisk.common.ids import ActivationId, NodeId
-from upwhisk.common.messages import ActivationMessage, Completion
-from upwhisk.common.model.activation import Activation, Status, failed
+from upwhisk.common.messages import ActivationMessage
+from upwhisk.common.model.activation import NO_CONTAINER, Activation, Status, failed
 from upwhisk.common.model.placed import Phases, Placed
-from upwhisk.common.spi.bus import Delivery, MessageBus, controller_topic
+from upwhisk.common.spi.bus import Delivery
 from upwhisk.common.spi.logs import LogStore
-from upwhisk.common.spi.store import Journal
 from upwhisk.common.unfinished import fallback
 from upwhisk.invoker import outcome as outcomes
 from upwhisk.invoker.actions import ActionCache, ActionGone, ActionUnfetched, Runnable
+from upwhisk.invoker.handback import Handback
 from upwhisk.invoker.keys import KeyRing
 from upwhisk.invoker.outcome import Outcome
 from upwhisk.invoker.output import GuestOutput, log_line
 from upwhisk.invoker.payload import init_body, run_body, takes_several
-from upwhisk.invoker.pool.pool import Lease, Pool, PoolClosed
+from upwhisk.invoker.pool.lease import Lease, PoolClosed
+from upwhisk.invoker.pool.pool import Pool
 from upwhisk.invoker.pool.slots import WarmKey
 from upwhisk.invoker.record import finished
+from upwhisk.invoker.tally import Tally
 
 log = structlog.get_logger(__name__)
 
 STOPPING = "The platform was stopped before the action had finished."
+BROKEN = "The platform failed while it ran the action ({}); its log says more."
 MISSING_LOGS = "The action did not initialize or run as expected. Log data might be missing."
 UNCOLLECTED = "There was an issue while collecting your logs. Data might be missing."
 _LOG_WAIT_S = 2.0
@@ -48,20 +51,20 @@ class RunnerPorts:
     pool: Pool
     actions: ActionCache
     keys: KeyRing
-    journal: Journal
-    bus: MessageBus
+    handback: Handback
     logs: LogStore
     clock: Clock
 
 
 class Runner:
-    """Runs activations to their records. `running` shows the phase of each, for people."""
+    """Runs activations to their records. `running` shows the phase of each, for people; `tally` counts what became of them."""
 
     def __init__(self, ports: RunnerPorts, node: NodeId, *, result_bytes: int) -> None:
         self._ports = ports
         self._node = node
         self._result_bytes = result_bytes
         self.running: dict[str, str] = {}
+        self.tally = Tally()
         self.stopping = False
 
     async def run(self, delivery: Delivery) -> None:
@@ -70,12 +73,27 @@ class Runner:
         assert isinstance(message, ActivationMessage)
         self.running[message.activation_id] = "queued"
         try:
-            record = await self._record_of(message)
-            if record is not None:
-                await self._settle(message, record)
-                delivery.done()
+            await self._to_its_end(message)
+            delivery.done()
         finally:
             del self.running[message.activation_id]
+
+    async def _to_its_end(self, message: ActivationMessage) -> None:
+        """The last border: whatever goes wrong in here that nobody thought of, the activation has its record."""
+        handback = self._ports.handback
+        try:
+            record = await self._record_of(message)
+            if record is None:
+                await handback.give_back(message)
+                return
+            self.running[message.activation_id] = "storing"
+            began = self._ports.clock.monotonic()
+            await handback.settle(message, record)  # 7. durable, then whoever waits is told
+            self.tally.count(record, self._ports.clock.monotonic() - began)
+        except Exception as error:
+            log.exception("activation broken off", action="activation.broken", id=message.activation_id)
+            reason = BROKEN.format(type(error).__name__)
+            await handback.settle(message, self._fallback(message, outcomes.of_platform(reason)))
 
     async def _record_of(self, message: ActivationMessage) -> Activation | None:
         """Steps 1 to 6; None when the node stops before the activation has started: it stays accepted."""
@@ -94,26 +112,16 @@ class Runner:
         # 1. A container: warm, prewarmed, or a new one.
         key = WarmKey(message.namespace, message.action.document_id, message.action.revision)
         try:
-            lease = await self._lease(key, runnable)
+            lease = await self._ports.pool.acquire(key, runnable.spec, runnable.action.limits.concurrency)
         except ImageMissing as missing:
             return self._fallback(message, Outcome(failed(Status.DEVELOPER_ERROR, str(missing)), keep=False))
         except ContainerCreateFailed as error:
             log.warning("no container", action="activation.no_container", id=message.activation_id, reason=str(error))
-            return self._fallback(message, outcomes.of_platform(outcomes.NO_CONTAINER))
+            return self._fallback(message, outcomes.of_platform(NO_CONTAINER))
         except PoolClosed:
             return None
         phases.place = round((clock.monotonic() - began) * 1000, 3)
         return await self._with_lease(message, runnable, lease, phases)
-
-    async def _lease(self, key: WarmKey, runnable: Runnable) -> Lease:
-        """Once more if the first container could not be made: a guest or zygote that was killed meanwhile says
-        nothing of this activation, which has not started."""
-        acquire, concurrency = self._ports.pool.acquire, runnable.action.limits.concurrency
-        try:
-            return await acquire(key, runnable.spec, concurrency)
-        except ContainerCreateFailed as error:
-            log.warning("another container", action="activation.create_again", reason=str(error))
-        return await acquire(key, runnable.spec, concurrency)
 
     async def _with_lease(
         self, message: ActivationMessage, runnable: Runnable, lease: Lease, phases: Phases
@@ -121,10 +129,8 @@ class Runner:
         outcome: Outcome | None = None
         try:
             # 2. The start is durable before anything is sent to the guest.
-            if message.journalled:
-                if self.stopping:
-                    return None
-                await self._ports.journal.begin(message.activation_id, message.attempt)
+            if (self.stopping and message.journalled) or not await self._ports.handback.begin(message):
+                return None
             start_ms = self._ports.clock.now_ms()
             sink = self._ports.logs.open(
                 message.namespace, message.activation_id, limit_bytes=runnable.action.limits.logs * _MIB
@@ -246,27 +252,6 @@ class Runner:
 
     def _fallback(self, message: ActivationMessage, outcome: Outcome) -> Activation:
         return fallback(message, outcome.response, now_ms=self._ports.clock.now_ms(), node=self._node)
-
-    async def _settle(self, message: ActivationMessage, record: Activation) -> None:
-        """7. One durable append, then the completion: the caller's answer and the permit."""
-        self.running[message.activation_id] = "storing"
-        stored = True
-        try:
-            if message.stored:
-                stored = await self._ports.journal.settle(record)
-            elif message.journalled:
-                await self._ports.journal.discard(record.activation_id)
-        except StoreUnavailable as error:
-            log.error("record not stored", action="activation.not_stored", id=record.activation_id, reason=str(error))
-        if not stored:
-            log.info("late outcome dropped", action="activation.fenced", id=record.activation_id)
-        completion = Completion(
-            activation_id=message.activation_id,
-            node=self._node,
-            attempt=message.attempt,
-            record=record,
-        )
-        await self._ports.bus.send(controller_topic(message.controller), completion)
 
 
 def _watch(lease: Lease) -> None:

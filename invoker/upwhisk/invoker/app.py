@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
+import time
 from dataclasses import dataclass
 
 import structlog
 
 from upwhisk.common.clock import Clock
-from upwhisk.common.ids import NodeId
+from upwhisk.common.errors import UpwhiskError
+from upwhisk.common.ids import NodeId, new_instance_id
 from upwhisk.common.resource import Resource
 from upwhisk.common.settings import Settings
 from upwhisk.common.spi.bus import MessageBus
 from upwhisk.common.spi.containers import ContainerFactory, ContainerSpec, Network
 from upwhisk.common.spi.logs import LogStore
 from upwhisk.common.spi.nodes import NodeRegistry, NodeReport
-from upwhisk.common.spi.store import ArtifactStore
+from upwhisk.common.spi.store import DocumentStore, Journal
 from upwhisk.invoker.actions import ActionCache
 from upwhisk.invoker.activation import Runner, RunnerPorts
 from upwhisk.invoker.consumer import Consumer
+from upwhisk.invoker.drains import Drains
+from upwhisk.invoker.handback import BusHandback, Handback, StoreHandback
 from upwhisk.invoker.keys import KeyRing
 from upwhisk.invoker.pool.pool import Pool
-from upwhisk.invoker.pool.state import PoolLimits
-from upwhisk.invoker.report import Heartbeat
+from upwhisk.invoker.pool.slots import PoolLimits
+from upwhisk.invoker.report import Heartbeat, Pace
+from upwhisk.invoker.standing import Standing
 
 log = structlog.get_logger(__name__)
 
@@ -34,28 +40,34 @@ _MIB = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class NodeParts:
-    """What a node shares with the rest, chosen by name elsewhere. `prewarm`: kind -> how many to hold ready."""
+    """What a node shares with the rest, chosen by name elsewhere. `prewarm`: kind -> how many to hold ready.
+    `journal`: of a platform in one process; in a fleet None, outcomes go to the controllers' logs by the bus."""
 
-    store: ArtifactStore
+    store: DocumentStore
     bus: MessageBus
     registry: NodeRegistry
     logs: LogStore
     factory: ContainerFactory
     clock: Clock
     prewarm: dict[str, int]
+    journal: Journal | None = None
 
 
 class InvokerNode(Resource):
     """One invoker. `start` returns when the node is a member and can take work."""
 
-    def __init__(self, parts: NodeParts, settings: Settings, *, version: str) -> None:
+    def __init__(self, parts: NodeParts, settings: Settings, *, version: str, address: str = "") -> None:
         self._parts = parts
         self._settings = settings
         self._version = version
+        self._address = address
         self.pool: Pool | None = None
         self.runner: Runner | None = None
         self._consumer: Consumer | None = None
         self._heartbeat: Heartbeat | None = None
+        self._drains: Drains | None = None
+        lease_s = settings.node.lease_s if parts.journal is None else math.inf
+        self.standing = Standing(lease_s, _boot_time, new_instance_id)
 
     @property
     def default_network(self) -> Network:
@@ -73,11 +85,15 @@ class InvokerNode(Resource):
         node = NodeId(settings.node.name)
         self.pool = Pool(parts.factory, self._pool_limits(memory_mb), parts.clock)
         self.runner = self._runner(node)
-        self._consumer = Consumer(parts.bus, self.runner, node, credits=_CREDITS)
-        self._heartbeat = Heartbeat(parts.registry, self._report(node, memory_mb), self.pool, parts.clock)
+        consumer = self._consumer = Consumer(parts.bus, self.runner, node, self.standing, credits=_CREDITS)
+        drains = self._drains = Drains(parts.registry, node, parts.clock, lambda: consumer.open, self._end_running)
+        base = self._report(node, memory_mb)
+        self._heartbeat = Heartbeat(parts.registry, base, self.pool, self.standing, drains, self._pace())
         await self.pool.start()
         await self._consumer.start()
+        await drains.look()
         await self._heartbeat.start()
+        self._heartbeat.go_on(parts.clock)
         log.info("node ready", action="invoker.ready", node=node, memory_mb=memory_mb, network=self.default_network)
 
     def _runner(self, node: NodeId) -> Runner:
@@ -87,12 +103,30 @@ class InvokerNode(Resource):
             pool=self.pool,
             actions=ActionCache(parts.store.entities, self.default_network),
             keys=KeyRing(parts.store.subjects, parts.clock),
-            journal=parts.store.journal,
-            bus=parts.bus,
+            handback=self._handback(node),
             logs=parts.logs,
             clock=parts.clock,
         )
         return Runner(ports, node, result_bytes=self._settings.limits.result_bytes)
+
+    def _handback(self, node: NodeId) -> Handback:
+        parts = self._parts
+        if parts.journal is not None:
+            return StoreHandback(parts.journal, parts.bus, node)
+        return BusHandback(parts.bus, node, self.standing)
+
+    def _pace(self) -> Pace:
+        if self._parts.journal is not None:
+            return Pace(interval_s=2.0, ttl_s=10.0)
+        return Pace(interval_s=self._settings.node.lease_s / 3, ttl_s=self._settings.node.lease_s)
+
+    def _end_running(self, over: bool) -> None:
+        """A drain's deadline has passed: what runs ends as the platform's error. Or the drain is lifted."""
+        assert self.runner is not None
+        assert self.pool is not None
+        self.runner.stopping = over
+        if over:
+            self.pool.end_busy()
 
     def _pool_limits(self, memory_mb: int) -> PoolLimits:
         pool, abilities = self._settings.pool, self._parts.factory.abilities
@@ -104,6 +138,7 @@ class InvokerNode(Resource):
         return PoolLimits(
             memory_mb=memory_mb,
             starts_at_once=pool.starts_at_once,
+            start_s=pool.start_s,
             freeze_after_s=pool.freeze_after_s,
             evict_after_s=pool.evict_after_s,
             prewarm=specs,
@@ -120,6 +155,8 @@ class InvokerNode(Resource):
             kinds=tuple(sorted(abilities.kinds)),
             networks=tuple(sorted(n.value for n in abilities.networks)),
             version=self._version,
+            address=self._address,
+            images=abilities.images,
         )
 
     def phase_of(self, id: str) -> str | None:
@@ -127,9 +164,10 @@ class InvokerNode(Resource):
 
     async def drain(self, deadline_s: float) -> bool:
         """Take no more; wait for what runs; then end it. True if everything ended by itself."""
-        if self._consumer is None or self.runner is None or self._heartbeat is None:
+        if self._consumer is None or self.runner is None or self._heartbeat is None or self._drains is None:
             return True
-        self._heartbeat.draining = True
+        self._drains.stopping = True
+        await self._tell_now(self._heartbeat)
         await self._consumer.stop_taking()
         if await self._consumer.wait_idle(deadline_s):
             return True
@@ -138,6 +176,12 @@ class InvokerNode(Resource):
         await self.pool.aclose()
         await self._consumer.wait_idle(5.0)
         return False
+
+    async def _tell_now(self, heartbeat: Heartbeat) -> None:
+        try:
+            await heartbeat.beat()
+        except UpwhiskError as error:
+            log.warning("drain not told", action="invoker.drain", reason=str(error))
 
     async def aclose(self) -> None:
         if self.runner is not None:
@@ -149,6 +193,11 @@ class InvokerNode(Resource):
                 await asyncio.wait_for(part.aclose(), 15.0)
             except TimeoutError:
                 log.error("did not stop in time", action="invoker.stop_late", part=type(part).__name__)
+
+
+def _boot_time() -> float:
+    """Seconds that also pass while the machine is suspended: a lease must not outlive a sleep."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def machine_memory_mb() -> int:

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import structlog
+
 from upwhisk.common.ids import NodeId
+from upwhisk.common.messages import ActivationMessage
 from upwhisk.common.resource import Resource
 from upwhisk.common.spi.bus import Delivery, MessageBus, Subscription, node_topic
 from upwhisk.common.tasks import TaskOwner
 from upwhisk.invoker.activation import Runner
+from upwhisk.invoker.standing import Standing
+
+log = structlog.get_logger(__name__)
 
 
 class Consumer(Resource):
     """`credits`: how many activations may be open on this node at once."""
 
-    def __init__(self, bus: MessageBus, runner: Runner, node: NodeId, *, credits: int) -> None:
+    def __init__(self, bus: MessageBus, runner: Runner, node: NodeId, standing: Standing, *, credits: int) -> None:
         self._bus = bus
         self._runner = runner
         self._node = node
+        self._standing = standing
         self._credits = credits
         self._tasks = TaskOwner("activation", bound=credits + 1)
         self._subscription: Subscription | None = None
@@ -25,6 +32,11 @@ class Consumer(Resource):
         await self._subscription.start()
 
     def _deliver(self, delivery: Delivery) -> None:
+        message = delivery.message
+        if not isinstance(message, ActivationMessage) or not self._standing.take(message):
+            log.info("not ours to run", action="consumer.dropped", message=type(message).__name__)
+            delivery.done()
+            return
         self._tasks.start(self._runner.run(delivery), "activation")
 
     @property

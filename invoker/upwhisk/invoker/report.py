@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+import msgspec
 import structlog
 
 from upwhisk.common.clock import Clock
@@ -9,55 +12,74 @@ from upwhisk.common.errors import UpwhiskError
 from upwhisk.common.resource import Resource
 from upwhisk.common.spi.nodes import NodeRegistry, NodeReport, NodeState
 from upwhisk.common.tasks import TaskOwner
+from upwhisk.invoker.drains import Drains
 from upwhisk.invoker.pool.pool import Pool
+from upwhisk.invoker.standing import Standing
 
 log = structlog.get_logger(__name__)
 
-INTERVAL_S = 2.0
-TTL_S = 10.0
 _WARM_NAMED = 256
 
 
-class Heartbeat(Resource):
-    """Joins at `start`, renews every 2 s, leaves at `aclose`. `base` holds what does not change."""
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Seconds between heartbeats, and how long one is good for."""
 
-    def __init__(self, registry: NodeRegistry, base: NodeReport, pool: Pool, clock: Clock) -> None:
+    interval_s: float
+    ttl_s: float
+
+
+class Heartbeat(Resource):
+    """Joins at `start`, renews at its pace, leaves at `aclose`. `base` holds what does not change."""
+
+    def __init__(
+        self, registry: NodeRegistry, base: NodeReport, pool: Pool, standing: Standing, drains: Drains, pace: Pace
+    ) -> None:
         self._registry = registry
         self._base = base
         self._pool = pool
-        self._clock = clock
+        self._standing = standing
+        self._drains = drains
+        self._pace = pace
         self._tasks = TaskOwner("heartbeat")
-        self.draining = False
 
     async def start(self) -> None:
         await self.beat()
-        self._tasks.start(self._go_on(), "heartbeat")
+
+    def go_on(self, clock: Clock) -> None:
+        self._tasks.start(self._go_on(clock), "heartbeat")
 
     async def aclose(self) -> None:
         await self._tasks.aclose(grace_s=0.0)
-        await self._registry.leave(self._base.node)
+        try:
+            await self._registry.leave(self._base.node)
+        except UpwhiskError as error:
+            log.warning("did not leave", action="heartbeat.leave", reason=str(error))
 
     async def beat(self) -> None:
-        keys = self._pool.state.warm_keys()
-        warm = tuple(f"{k.namespace}/{k.document_id}@{k.revision}" for k in list(keys)[:_WARM_NAMED])
-        report = NodeReport(
-            node=self._base.node,
-            memory_mb=self._base.memory_mb,
-            cores=self._base.cores,
-            node_kind=self._base.node_kind,
-            kinds=self._base.kinds,
-            networks=self._base.networks,
-            warm=warm,
-            state=NodeState.DRAINING if self.draining else NodeState.HEALTHY,
-            reason="the node is stopping" if self.draining else "",
-            version=self._base.version,
-        )
-        await self._registry.heartbeat(report, ttl_s=TTL_S)
+        if self._standing.lapse():
+            log.warning("membership was lost", action="heartbeat.lapsed", incarnation=self._standing.incarnation)
+        sent_at = self._standing.now()
+        await self._registry.heartbeat(self._report(), ttl_s=self._pace.ttl_s)
+        self._standing.renewed(sent_at)
 
-    async def _go_on(self) -> None:
+    def _report(self) -> NodeReport:
+        keys = self._pool.state.warm_keys()
+        warm = tuple(sorted(f"{k.namespace}/{k.document_id}@{k.revision}" for k in list(keys)[:_WARM_NAMED]))
+        reason = self._drains.reason
+        return msgspec.structs.replace(
+            self._base,
+            warm=warm,
+            state=NodeState.HEALTHY if reason is None else NodeState.DRAINING,
+            reason=reason or "",
+            incarnation=self._standing.incarnation,
+        )
+
+    async def _go_on(self, clock: Clock) -> None:
         while True:
-            await self._clock.sleep(INTERVAL_S)
+            await clock.sleep(self._pace.interval_s)
             try:
+                await self._drains.look()
                 await self.beat()
             except UpwhiskError as error:
                 log.warning("heartbeat failed", action="heartbeat.failed", reason=str(error))

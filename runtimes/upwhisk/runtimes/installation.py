@@ -11,6 +11,8 @@ from upwhisk.runtimes.proxy.upwhisk_guest.preload import NATIVE_PRELOAD, PRELOAD
 
 BLACKBOX = "blackbox"
 PROXIES = Path(__file__).parent / "proxy"
+DOCKERFILES = Path(__file__).parent / "images"
+"""A folder for each family, for engines with images."""
 Family = Literal["python", "nodejs", "native"]
 _PYTHON_FLAGS = ("-I", "-S", "-X", "utf8")
 
@@ -22,7 +24,7 @@ class RuntimeInstallation:
     * `interpreter`: the real file, not a link to it. `proxy`: the program it runs; its folder holds what it needs.
     * `argv` starts it on the listening socket that it inherits as descriptor 3.
     * `preload`: modules for a zygote of this interpreter to import before it forks guests; empty: no zygote.
-    * `library`: folder of preinstalled packages.
+    * `library`: folder of preinstalled packages (for Node a `node_modules`).
     """
 
     kind: str

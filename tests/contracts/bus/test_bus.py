@@ -6,6 +6,7 @@ import random
 from itertools import count
 
 import pytest
+from fakes.consumer import Consumer, subscribed
 from fakes.samples import message, record
 from fakes.until import until
 from hypothesis import HealthCheck, given, settings
@@ -22,41 +23,13 @@ from upwhisk.common.messages import (
     Discarded,
     Dispatched,
     Entry,
-    Message,
     Noted,
     Returned,
     Settled,
 )
-from upwhisk.common.spi.bus import Delivery, MessageBus, Subscription
+from upwhisk.common.spi.bus import MessageBus
 
 _numbers = count()
-
-
-class Consumer:
-    """Keeps what it was handed; `most` is how many were open at once."""
-
-    def __init__(self) -> None:
-        self.deliveries: list[Delivery] = []
-        self.open: list[Delivery] = []
-        self.most = 0
-
-    def __call__(self, delivery: Delivery) -> None:
-        self.deliveries.append(delivery)
-        self.open.append(delivery)
-        self.most = max(self.most, len(self.open))
-
-    @property
-    def messages(self) -> list[Message]:
-        return [delivery.message for delivery in self.deliveries]
-
-    def finish(self, index: int = 0) -> None:
-        self.open.pop(index).done()
-
-
-async def subscribed(bus: MessageBus, consumer: Consumer, *, credits: int, topic: str = "t") -> Subscription:
-    subscription = bus.subscribe(topic, consumer, credits=credits)
-    await subscription.start()
-    return subscription
 
 
 async def test_messages_come_in_the_order_of_their_sends(bus: MessageBus) -> None:
@@ -202,13 +175,13 @@ async def test_what_a_controller_keeps_of_work(bus: MessageBus) -> None:
     await subscribed(bus, consumer, credits=5)
     entries: tuple[Entry, ...] = (
         Accepted(messages=(work,), records=(record(result={"v": 2**70}),)),
-        Dispatched(activation_id=work.activation_id, node=NodeId("n"), incarnation="i", dispatch=1),
+        Dispatched(activation_id=work.activation_id, node=NodeId("n"), incarnation="i", dispatch=1, attempt=1),
         Noted(activation_id=work.activation_id, progress=b"\x00\xff"),
-        Carried(message=work, attempt=1, node=NodeId("n")),
+        Carried(message=work, attempt=1, begun=True),
         Settled(record=record(work.activation_id)),
         Discarded(activation_id=work.activation_id),
     )
-    bundle = Bundle(owner=ControllerId("c"), epoch=3, number=7, entries=entries)
+    bundle = Bundle(owner=ControllerId("c"), number=7, entries=entries)
     begun = Begun(activation_id=work.activation_id, node=NodeId("n"), attempt=1, dispatch=2)
     await bus.send("t", bundle)
     await bus.send("t", begun)

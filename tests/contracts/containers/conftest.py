@@ -1,26 +1,17 @@
-"""Factories that keep the contract of containers. Another one joins by one more entry in `FACTORIES`."""
+"""Factories that keep the contract of containers. Another one joins by a kit in `sandbox/kits.py`."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator
 
 import pytest
-from sandbox.guests import leftovers, make_factory, short_folder
+from sandbox.kits import NAMES, kit_of
 
 from upwhisk.common.spi.containers import ContainerFactory
 
-FACTORIES: dict[str, Callable[[Path], ContainerFactory]] = {"process": make_factory}
 
-
-@pytest.fixture(params=sorted(FACTORIES))
-async def factory(request: pytest.FixtureRequest, _nothing_left: Path) -> AsyncIterator[ContainerFactory]:
-    async with FACTORIES[request.param](_nothing_left) as factory:
-        yield factory
-
-
-@pytest.fixture
-def _nothing_left() -> Iterator[Path]:
-    with short_folder() as folder:
-        yield folder
-    assert leftovers() == {}
+@pytest.fixture(params=NAMES)
+async def factory(request: pytest.FixtureRequest) -> AsyncIterator[ContainerFactory]:
+    with kit_of(request.param, request) as kit:
+        async with kit.make() as factory:
+            yield factory

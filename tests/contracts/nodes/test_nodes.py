@@ -36,12 +36,12 @@ async def test_a_heartbeat_renews_and_replaces(registry: NodeRegistry, pass_time
 
 async def test_a_silent_node_is_offline_with_a_reason_and_comes_back(registry: NodeRegistry, pass_time: PassTime) -> None:
     await registry.heartbeat(report("a"), ttl_s=10)
-    await pass_time(9.5)
+    await pass_time(8)
     assert await states(registry) == {"a": NodeState.HEALTHY}
-    await pass_time(1)
+    await pass_time(3)
     [gone] = await registry.nodes()
     assert gone.state is NodeState.OFFLINE
-    assert "10 s" in gone.reason
+    assert "no heartbeat for" in gone.reason
     await registry.heartbeat(report("a"), ttl_s=10)
     assert await registry.nodes() == (report("a"),)
 

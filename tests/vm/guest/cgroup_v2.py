@@ -41,7 +41,7 @@ async def test_it_is_version_2_and_its_limits_are_written() -> None:
             assert value(folder, "memory.max") == str(160 << 20)
             assert value(folder, "pids.max") == str(GuestBounds().processes)
             assert value(folder, "cpu.max") == "50000 100000"
-            assert guest_members(factory, guest)
+            assert guest_members(factory.instance, guest)
             swap = folder / "memory.swap.max"
             assert not swap.exists() or value(folder, swap.name) == "0"
     assert leftovers() == {}

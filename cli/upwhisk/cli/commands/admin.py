@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
 import click
 
 from upwhisk.cli import admin_channel
-from upwhisk.cli.admin_channel import Result
+from upwhisk.cli.admin_channel import Result, Where
 from upwhisk.cli.failure import Failure
 from upwhisk.cli.options import Function, WskCommand, command, group
 from upwhisk.cli.session import Session
@@ -25,15 +26,23 @@ _MAX_EXIT = 255
 
 
 def _with_data(function: Function) -> Function:
+    """Gives the command a `where`: a data folder, or the documents of a fleet."""
     data = click.option("--data", type=click.Path(file_okay=False, path_type=Path), envvar="UPWHISK_DATA", metavar="DIR",
                         help="The platform's data folder. [default: ~/.local/share/upwhisk]")
     config = click.option("--config", type=click.Path(dir_okay=False, path_type=Path), envvar="UPWHISK_CONFIG",
                           metavar="FILE", help="Its settings file (TOML), if it has one.")
-    return data(config(function))
+    fleet = click.option("--fleet", is_flag=True, help="The fleet that --config describes, instead of a data folder.")
+
+    @wraps(function)
+    def bundled(*args: Any, data: Path | None, config: Path | None, fleet: bool, **given: Any) -> Any:
+        where = Where(data or admin_channel.default_data(), config, fleet)
+        return function(*args, where=where, **given)
+
+    return data(config(fleet(bundled)))
 
 
-def _operate(session: Session, where: dict[str, Any], name: str, **arguments: Any) -> int:
-    return _tell(session, admin_channel.operate(where["data"] or admin_channel.default_data(), where["config"], name, arguments))
+def _operate(session: Session, where: Where, name: str, **arguments: Any) -> int:
+    return _tell(session, admin_channel.operate(where, name, arguments))
 
 
 def _tell(session: Session, result: Result, *, silent: bool = False) -> int:
@@ -57,10 +66,9 @@ def _namespace() -> Function:
 @click.option("-g", "--genonly", is_flag=True, help="Make a key and store nothing.")
 @click.option("-s", "--silent", is_flag=True, help="Do not print the key.")
 @_with_data
-def create(session: Session, subject: str, silent: bool, data: Path | None, config: Path | None, **given: Any) -> int:
+def create(session: Session, subject: str, silent: bool, where: Where, **given: Any) -> int:
     """Make a subject with a namespace, or add a namespace; prints the key."""
-    where = data or admin_channel.default_data()
-    return _tell(session, admin_channel.operate(where, config, "user create", {"subject": subject, **given}), silent=silent)
+    return _tell(session, admin_channel.operate(where, "user create", {"subject": subject, **given}), silent=silent)
 
 
 @command(user, "get", "admin user get guest", "admin user get guest --all")
@@ -68,7 +76,7 @@ def create(session: Session, subject: str, silent: bool, data: Path | None, conf
 @_namespace()
 @click.option("-a", "--all", "all_", is_flag=True, help="Every namespace with its key.")
 @_with_data
-def get(session: Session, subject: str, namespace: str | None, all_: bool, **where: Any) -> int:
+def get(session: Session, subject: str, namespace: str | None, all_: bool, where: Where) -> int:
     """Print the key of a subject."""
     return _operate(session, where, "user get", subject=subject, namespace=namespace, all=all_)
 
@@ -77,7 +85,7 @@ def get(session: Session, subject: str, namespace: str | None, all_: bool, **whe
 @click.argument("subject")
 @_namespace()
 @_with_data
-def delete(session: Session, subject: str, namespace: str | None, **where: Any) -> int:
+def delete(session: Session, subject: str, namespace: str | None, where: Where) -> int:
     """Delete a subject, or one of its namespaces."""
     return _operate(session, where, "user delete", subject=subject, namespace=namespace)
 
@@ -88,7 +96,7 @@ def delete(session: Session, subject: str, namespace: str | None, **where: Any) 
 @click.option("-a", "--all", "all_", is_flag=True, help="Print all.")
 @click.option("-k", "--key", "key_only", is_flag=True, help="Print the keys alone.")
 @_with_data
-def list_(session: Session, namespace: str, pick: int, all_: bool, key_only: bool, **where: Any) -> int:
+def list_(session: Session, namespace: str, pick: int, all_: bool, key_only: bool, where: Where) -> int:
     """Print who may use a namespace."""
     return _operate(session, where, "user list", namespace=namespace, pick=pick, all=all_, key=key_only)
 
@@ -96,7 +104,7 @@ def list_(session: Session, namespace: str, pick: int, all_: bool, key_only: boo
 @command(user, "whois", "admin user whois UUID:KEY", "admin user whois UUID:KEY --data /srv/upwhisk")
 @click.argument("auth", metavar="UUID:KEY")
 @_with_data
-def whois(session: Session, auth: str, **where: Any) -> int:
+def whois(session: Session, auth: str, where: Where) -> int:
     """Say whose key this is."""
     return _operate(session, where, "user whois", auth=auth)
 
@@ -104,7 +112,7 @@ def whois(session: Session, auth: str, **where: Any) -> int:
 @command(user, "block", "admin user block alice", "admin user block alice bobby")
 @click.argument("subjects", nargs=-1, required=True)
 @_with_data
-def block(session: Session, subjects: tuple[str, ...], **where: Any) -> int:
+def block(session: Session, subjects: tuple[str, ...], where: Where) -> int:
     """Shut subjects out; their keys stop working at once. The exit code counts those that failed."""
     return _operate(session, where, "user block", subjects=subjects)
 
@@ -112,7 +120,7 @@ def block(session: Session, subjects: tuple[str, ...], **where: Any) -> int:
 @command(user, "unblock", "admin user unblock alice", "admin user unblock alice bobby")
 @click.argument("subjects", nargs=-1, required=True)
 @_with_data
-def unblock(session: Session, subjects: tuple[str, ...], **where: Any) -> int:
+def unblock(session: Session, subjects: tuple[str, ...], where: Where) -> int:
     """Let subjects in again."""
     return _operate(session, where, "user unblock", subjects=subjects)
 
@@ -148,17 +156,17 @@ def _limit_flags(function: Function) -> Function:
 @click.argument("namespace")
 @_limit_flags
 @_with_data
-def set_(session: Session, namespace: str, data: Path | None, config: Path | None, **given: Any) -> int:
+def set_(session: Session, namespace: str, where: Where, **given: Any) -> int:
     """Change the given limits of a namespace; the others stay."""
     changes = {name: list(value) if isinstance(value, tuple) else value for name, value in given.items()}
     wanted = {name: value for name, value in changes.items() if value is not None and value != []}
-    return _operate(session, {"data": data, "config": config}, "limits set", namespace=namespace, limits=wanted)
+    return _operate(session, where, "limits set", namespace=namespace, limits=wanted)
 
 
 @command(limits, "get", "admin limits get guest", "admin limits get guest --output json")
 @click.argument("namespace")
 @_with_data
-def get_limits(session: Session, namespace: str, **where: Any) -> int:
+def get_limits(session: Session, namespace: str, where: Where) -> int:
     """Print the limits that were set for a namespace."""
     return _operate(session, where, "limits get", namespace=namespace)
 
@@ -166,7 +174,7 @@ def get_limits(session: Session, namespace: str, **where: Any) -> int:
 @command(limits, "delete", "admin limits delete guest", "admin limits delete guest --data /srv/upwhisk")
 @click.argument("namespace")
 @_with_data
-def delete_limits(session: Session, namespace: str, **where: Any) -> int:
+def delete_limits(session: Session, namespace: str, where: Where) -> int:
     """Give a namespace the platform's limits again."""
     return _operate(session, where, "limits delete", namespace=namespace)
 
@@ -174,18 +182,41 @@ def delete_limits(session: Session, namespace: str, **where: Any) -> int:
 @command(admin, "backup", "admin backup /mnt/upwhisk-monday.db", "admin backup today.db --data /srv/upwhisk")
 @click.argument("target", type=click.Path(path_type=Path))
 @_with_data
-def backup(session: Session, target: Path, data: Path | None, config: Path | None) -> int:
+def backup(session: Session, target: Path, where: Where) -> int:
     """Write everything into one file, also while the platform runs. The file holds all keys: its mode is 0600."""
-    return _tell(session, admin_channel.backup(data or admin_channel.default_data(), config, target.absolute()))
+    return _tell(session, admin_channel.backup(where, target.absolute()))
 
 
 @command(admin, "restore", "admin restore /mnt/upwhisk-monday.db", "admin restore today.db --data /srv/new")
 @click.argument("source", type=click.Path(path_type=Path))
 @click.option("-f", "--force", is_flag=True, help="Replace what is in the data folder.")
 @_with_data
-def restore(session: Session, source: Path, force: bool, data: Path | None, config: Path | None) -> int:
+def restore(session: Session, source: Path, force: bool, where: Where) -> int:
     """Make the data folder what a backup holds. The platform must be stopped."""
-    return _tell(session, admin_channel.restore(data or admin_channel.default_data(), config, source, force=force))
+    return _tell(session, admin_channel.restore(where, source, force=force))
+
+
+@command(admin, "images", "admin images", "admin images --kind python:3.12 --base python:3.12-slim-bookworm")
+@click.option("--kind", "kinds", multiple=True, metavar="KIND", help="Only this one. [default: all that can be made here]")
+@click.option("--base", "bases", multiple=True, metavar="[KIND=]IMAGE",
+              help="Image to build on. [default: one made of this host's interpreter]")
+@click.option("--library", type=click.Path(exists=True, file_okay=False, path_type=Path), metavar="DIR",
+              help="Folder of packages for Python actions. [default: the setting guest.python_library]")
+@click.option("--config", type=click.Path(dir_okay=False, path_type=Path), envvar="UPWHISK_CONFIG", metavar="FILE",
+              help="Settings file (TOML).")
+def images(session: Session, kinds: tuple[str, ...], bases: tuple[str, ...], library: Path | None, config: Path | None) -> None:
+    """Build the images of the runtimes in the container engine; those that are there already stay."""
+    from upwhisk.cli.runtime_images import build_images, wanted
+    from upwhisk.common.errors import StartupError
+    from upwhisk.common.settings import load_settings
+
+    say = session.output.text if session.output.form is None else (lambda _: None)
+    try:
+        names = build_images(load_settings(config), wanted(kinds, bases, library), say)
+    except StartupError as error:
+        raise Failure(str(error)) from None
+    if session.output.form is not None:
+        session.output.data(names)
 
 
 @command(admin, "host-setup", "admin host-setup --user alice", "admin host-setup --user alice --pid 4711")

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import click
 import msgspec
 
+from upwhisk.cli.processes import process_age_s, run_process, startup_errors
 from upwhisk.cli.standalone import Ready, Standalone
-from upwhisk.common.errors import StartupError
 from upwhisk.common.logging import configure
 from upwhisk.common.settings import Settings, load_settings
 
@@ -21,6 +18,7 @@ EXAMPLES = """\b
 Examples:
   upwhisk standalone
   upwhisk standalone --port 8080 --data /srv/upwhisk --node-kind harvest
+  upwhisk standalone --containers docker
 """
 
 
@@ -35,6 +33,9 @@ Examples:
               help="File with the guest's uuid:key (or set UPWHISK_AUTH). Without it the first start makes one.")
 @click.option("--node-kind", type=click.Choice(["dedicated", "harvest"]),
               help="harvest: this machine has an owner; guests get what is left over. [default: dedicated]")
+@click.option("--containers", type=click.Choice(["auto", "process", "docker"]),
+              help="How guests are confined: as processes of this host, by a Docker engine, or (auto) processes where this "
+                   "host can, else the engine. [default: auto]")
 @click.option("--insecure-http", is_flag=True, help="Allow listening beyond loopback without TLS.")
 def standalone(
     host: str | None,
@@ -43,6 +44,7 @@ def standalone(
     config: Path | None,
     auth_file: Path | None,
     node_kind: str | None,
+    containers: str | None,
     insecure_http: bool,
 ) -> None:
     """Run controller, balancer and one invoker in this process.
@@ -50,15 +52,14 @@ def standalone(
     Needs no other service. What was accepted survives a crash. Stop it with Ctrl-C or SIGTERM: what runs may
     finish; a second signal stops at once.
     """
-    try:
+    with startup_errors():
         settings = _override(load_settings(config), host, port, node_kind, insecure_http)
+        if containers is not None:
+            plugins = msgspec.structs.replace(settings.plugins, containers=containers)
+            settings = msgspec.structs.replace(settings, plugins=plugins)
         configure(settings.log)
         folder = data or Path.home() / ".local/share/upwhisk"
         _run(settings, folder.absolute(), auth_file)
-    except StartupError as error:
-        click.secho("error: ", fg="red", err=True, nl=False)
-        click.echo(str(error), err=True)
-        sys.exit(1)
 
 
 def _override(
@@ -76,17 +77,14 @@ def _override(
 
 
 def _run(settings: Settings, data: Path, auth_file: Path | None) -> None:
-    import uvloop
-
     async def main() -> None:
         await Standalone(settings, data, auth_file=auth_file).run(_say)
 
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(main())
+    run_process(main)
 
 
 def _say(ready: Ready) -> None:
-    took = _process_age_s()
+    took = process_age_s()
     click.echo(f"upwhisk is ready at {ready.url} ({took:.1f} s); guests' network: {ready.network}")
     for finding in ready.findings:
         click.echo(f"  note: {finding}")
@@ -94,10 +92,3 @@ def _say(ready: Ready) -> None:
         click.echo(f"  key of 'guest' (shown this once): {ready.key.text}")
     click.echo(f"  use it with: export WSK_CONFIG_FILE={ready.wskprops}")
     sys.stdout.flush()
-
-
-def _process_age_s() -> float:
-    """Seconds since this process was executed, the interpreter's own start included (proc(5), field 22 of stat)."""
-    fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
-    started_s = int(fields[19]) / os.sysconf("SC_CLK_TCK")
-    return time.clock_gettime(time.CLOCK_BOOTTIME) - started_s

@@ -31,6 +31,7 @@ class NodeReport(msgspec.Struct, frozen=True, kw_only=True):
     `headroom`: seconds ahead -> cores that stay free, from the node's forecaster; empty for dedicated nodes.
     `incarnation`: changes with each start of the node and whenever it lost its membership; work that was sent to another
     incarnation is not started any more. `address`: where its metrics are served, empty if nowhere.
+    `images`: whether it can run images that actions name.
     """
 
     node: NodeId
@@ -46,6 +47,7 @@ class NodeReport(msgspec.Struct, frozen=True, kw_only=True):
     version: str = ""
     incarnation: str = ""
     address: str = ""
+    images: bool = False
 
 
 Watcher = Callable[[tuple[NodeReport, ...]], None]

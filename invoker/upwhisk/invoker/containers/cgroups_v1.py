@@ -31,6 +31,9 @@ class CgroupV1(Cgroup):
     def __init__(self, folders: dict[str, Path]) -> None:
         self._folders = folders
 
+    def folder(self, controller: str) -> Path:
+        return self._folders[controller]
+
     def entrance(self) -> Entrance:
         flags = os.O_WRONLY | os.O_CLOEXEC
         return Entrance(

@@ -30,6 +30,10 @@ class CgroupV2(Cgroup):
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
+    @property
+    def folder(self) -> Path:
+        return self._folder
+
     def entrance(self) -> Entrance:
         return Entrance(folder=os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
 

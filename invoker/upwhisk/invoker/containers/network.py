@@ -7,19 +7,23 @@ import contextlib
 import os
 import re
 import shutil
+import socket
 import subprocess
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from upwhisk.common.errors import ContainerCreateFailed
 from upwhisk.invoker.containers import network_rules
 from upwhisk.invoker.containers.bounds import NetworkSettings
+from upwhisk.invoker.containers.namespaces import run_in_network
 from upwhisk.invoker.containers.network_trial import try_outside
 from upwhisk.invoker.containers.zygote import kernel
 
 _TOOL_S = 10.0
+_TURN_S = 30.0
 _FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
 _FORWARDING_OFF = (
     "the network 'outbound' is not available: IP forwarding is off; sysctl -w net.ipv4.ip_forward=1 (it makes this"
@@ -33,6 +37,23 @@ class PreparedNetwork:
 
     descriptor: int
     release: Callable[[], None]
+
+
+@contextlib.contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """Nodes that start on one host choose a subnet and try it one after the other: trials share their addresses. The lock
+    is an abstract Unix socket, which belongs to the network namespace and goes with its holder."""
+    deadline = time.monotonic() + _TURN_S
+    with socket.socket(socket.AF_UNIX) as lock:
+        while True:
+            try:
+                lock.bind("\0upwhisk-outbound")
+                break
+            except OSError:
+                if time.monotonic() > deadline:
+                    raise
+            time.sleep(0.05)
+        yield
 
 
 def outbound_findings() -> list[str]:
@@ -74,12 +95,13 @@ class Outbound:
         if not self._forwarding():
             return [_FORWARDING_OFF]
         try:
-            self._lay_out()
-            trial = self._prepare("trial")
-            try:
-                problem = try_outside(trial.descriptor, network_rules.cable_name(self._instance, "out"))
-            finally:
-                trial.release()
+            with _one_at_a_time():
+                self._lay_out()
+                trial = self._prepare("trial")
+                try:
+                    problem = try_outside(trial.descriptor, network_rules.cable_name(self._instance, "out"))
+                finally:
+                    trial.release()
         except (OSError, LookupError, subprocess.SubprocessError) as error:
             problem = str(error)
         return [f"the network 'outbound' is not available: {problem}"] if problem else []
@@ -125,15 +147,35 @@ class Outbound:
 
     async def take(self, name: str) -> PreparedNetwork:
         """`name` is the guest's slot, in hexadecimal."""
+        making = asyncio.ensure_future(asyncio.to_thread(self._prepare, name))
         try:
-            return await asyncio.to_thread(self._prepare, name)
+            return await asyncio.shield(making)
+        except asyncio.CancelledError:
+            making.add_done_callback(_give_back)  # a thread cannot be cancelled
+            raise
         except (OSError, subprocess.SubprocessError) as error:
             raise ContainerCreateFailed(f"no network for another guest: {error}") from None
 
-    def _prepare(self, name: str) -> PreparedNetwork:
+    async def plug(self, name: str, namespace: int) -> None:
+        """Give a network namespace that somebody else made a way out; it ends with the namespace."""
+        try:
+            await asyncio.to_thread(self._plug, name, namespace)
+        except (OSError, subprocess.SubprocessError) as error:
+            raise ContainerCreateFailed(f"no network for another guest: {error}") from None
+
+    def _plug(self, name: str, namespace: int) -> None:
+        commands = self._inside_commands(name)
+        run_in_network(namespace, lambda: _run("ip", "-batch", "-", text=commands))
+        cable = network_rules.cable_name(self._instance, name)
+        _run("ip", "-batch", "-", text=network_rules.outside_commands(cable, self._instance))
+
+    def _inside_commands(self, name: str) -> str:
         number = int(name, 16) + 2 if name != "trial" else 4094
         cable = network_rules.cable_name(self._instance, name)
-        commands = network_rules.inside_commands(cable, self._subnet, number % 4095, os.getpid())
+        return network_rules.inside_commands(cable, self._subnet, number % 4095, os.getpid())
+
+    def _prepare(self, name: str) -> PreparedNetwork:
+        cable, commands = network_rules.cable_name(self._instance, name), self._inside_commands(name)
         descriptor = new_network(lambda: _run("ip", "-batch", "-", text=commands))
         try:
             _run("ip", "-batch", "-", text=network_rules.outside_commands(cable, self._instance))
@@ -163,6 +205,11 @@ class Outbound:
         listing = _run("nft", "-a", "list", "chain", "ip", "filter", "FORWARD")
         for handle in re.findall(rf'comment "{table}" # handle (\d+)', listing):
             _run("nft", "delete", "rule", "ip", "filter", "FORWARD", "handle", handle)
+
+
+def _give_back(making: asyncio.Future[PreparedNetwork]) -> None:
+    if not making.cancelled() and making.exception() is None:
+        making.result().release()
 
 
 def new_network(configure: Callable[[], object]) -> int:

@@ -8,6 +8,7 @@ import subprocess
 import threading
 from collections.abc import Callable
 
+from upwhisk.invoker.containers.namespaces import run_in_network
 from upwhisk.invoker.containers.zygote import kernel
 
 _HOST, _OUTSIDE, _PORT = "203.0.113.245", "203.0.113.246", 7
@@ -23,9 +24,7 @@ def try_outside(network: int, cable: str) -> str:
     listener, outside = _outside(cable)
     try:
         _plug(cable)
-        problem: list[str] = []
-        _inside(network, lambda: problem.append(_connect()))
-        return problem[0] if problem else "the trial could not enter the network namespace"
+        return run_in_network(network, _connect)
     finally:
         listener.close()
         os.close(outside)
@@ -59,14 +58,6 @@ def _outside(cable: str) -> tuple[socket.socket, int]:
 
 def _plug(cable: str) -> None:
     _ip(f"addr add {_HOST}/30 dev {cable}\nlink set {cable} up\n")
-
-
-def _inside(network: int, work: Callable[[], None]) -> None:
-    def run() -> None:
-        kernel.enter(network, kernel.CLONE_NEWNET)
-        work()
-
-    _in_thread(run)
 
 
 def _in_thread(work: Callable[[], None]) -> None:

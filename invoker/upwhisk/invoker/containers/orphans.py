@@ -46,9 +46,11 @@ class InstanceFolder:
             self.release()
             raise StartupError(f"the run folder {self.path} cannot be used: {error.strerror}") from None
 
-    def release(self) -> None:
+    def release(self, *, clean: bool = True) -> None:
+        """Not `clean`: something is left that the next instance has to remove, so the folder stays to tell of it."""
         if self._lock >= 0:
-            shutil.rmtree(self.path, ignore_errors=True)
+            if clean:
+                shutil.rmtree(self.path, ignore_errors=True)
             os.close(self._lock)
             self._lock = -1
 
@@ -83,11 +85,11 @@ def _try_lock(file: Path) -> int | None:
     return descriptor
 
 
-def remove_groups(tree: CgroupTree, instance: str) -> int:
+def remove_groups(tree: CgroupTree, instance: str, patience_s: float = _PATIENCE_S) -> int:
     """Kill and remove what is left of an instance's groups, frozen ones too; how many there were. Takes its time."""
     groups = tree.remains(instance)
     waiting = [group for group in groups if not _removed(group)]
-    deadline = time.monotonic() + _PATIENCE_S
+    deadline = time.monotonic() + patience_s
     while waiting and time.monotonic() < deadline:
         time.sleep(0.005)
         waiting = [group for group in waiting if not _removed(group)]

@@ -7,9 +7,10 @@ import asyncio
 import fcntl
 import os
 import termios
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable, Sequence
 
-from upwhisk.common.spi.containers import Stream
+from upwhisk.common.spi.containers import LogChunk, Stream
 
 CAPACITY = 1 << 20
 _CHUNK = 65536
@@ -68,12 +69,39 @@ class WatchedPipe:
             self._descriptor = -1
 
 
+class PipeLogs:
+    """Both streams of a guest. `streams`: names and reading ends, which are closed with it."""
+
+    def __init__(self, streams: Iterable[tuple[Stream, int]]) -> None:
+        self._pipes = [WatchedPipe(name, descriptor) for name, descriptor in streams]
+
+    def read(self) -> Sequence[LogChunk]:
+        chunks: list[LogChunk] = []
+        for pipe in self._pipes:
+            data = pipe.read()
+            if data:
+                chunks.append(LogChunk(pipe.name, data, time.time_ns()))
+        return chunks
+
+    def watch(self, notify: Callable[[], None] | None) -> None:
+        for pipe in self._pipes:
+            pipe.watch(notify)
+
+    def close(self) -> None:
+        for pipe in self._pipes:
+            pipe.close()
+
+
 def open_pipe() -> tuple[int, int]:
     """(reading end, writing end), as large as this user may make it."""
     reading, writing = os.pipe2(os.O_CLOEXEC)
     os.set_blocking(reading, False)
+    widen(reading)
+    return reading, writing
+
+
+def widen(pipe: int) -> None:
     try:
-        fcntl.fcntl(reading, fcntl.F_SETPIPE_SZ, CAPACITY)
+        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, CAPACITY)
     except OSError:
         pass  # an ordinary user's pipes have a common bound
-    return reading, writing

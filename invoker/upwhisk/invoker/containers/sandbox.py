@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import signal
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,11 +19,12 @@ from upwhisk.common.spi.containers import (
     Stream,
 )
 from upwhisk.invoker.containers.cgroups import Cgroup
+from upwhisk.invoker.containers.exit_watch import ExitWatch
+from upwhisk.invoker.containers.freezing import stand_still
 from upwhisk.invoker.containers.proxy_client import Connect, PeerClosed, ProxyClient
-from upwhisk.invoker.containers.readiness import WatchedPipe
+from upwhisk.invoker.containers.readiness import PipeLogs
 from upwhisk.invoker.containers.relay import ApiRelay
 
-_FREEZE_S = 5.0
 _EXIT_S = 3.0
 _REMOVE_S = 1.0
 
@@ -53,23 +52,15 @@ class ProcessContainer(Container):
         self._own = belongings
         self._forget = forget
         self._client = ProxyClient(_connect_to(belongings.socket_path))
-        self._pipes = [WatchedPipe(name, descriptor) for name, descriptor in belongings.streams]
-        self._exited = asyncio.Event()
+        self._logs = PipeLogs(belongings.streams)
+        self._exit = ExitWatch(belongings.pidfd)
         self._frozen = False
         self._oom_killed = False
-        self._listeners: list[Callable[[], None]] = []
         self._destruction: asyncio.Task[None] | None = None
 
     def watch_exit(self) -> None:
         """The factory calls this once, on the event loop."""
-        asyncio.get_running_loop().add_reader(self._own.pidfd, self._ended)
-
-    def _ended(self) -> None:
-        asyncio.get_running_loop().remove_reader(self._own.pidfd)
-        self._exited.set()
-        listeners, self._listeners = self._listeners, []
-        for notify in listeners:
-            notify()
+        self._exit.start()
 
     async def post(
         self, path: str, body: bytes, *, timeout_s: float, max_answer: int, single_use: bool = False
@@ -82,26 +73,17 @@ class ProcessContainer(Container):
             raise ContainerGone(oom=await self.oom_killed()) from None
 
     def read_logs(self) -> Sequence[LogChunk]:
-        chunks: list[LogChunk] = []
-        for pipe in self._pipes:
-            data = pipe.read()
-            if data:
-                chunks.append(LogChunk(pipe.name, data, time.time_ns()))
-        return chunks
+        return self._logs.read()
 
     def watch_logs(self, notify: Callable[[], None] | None) -> None:
-        for pipe in self._pipes:
-            pipe.watch(notify)
+        self._logs.watch(notify)
 
     def on_exit(self, notify: Callable[[], None]) -> None:
-        if self._exited.is_set():
-            notify()
-        else:
-            self._listeners.append(notify)
+        self._exit.tell(notify)
 
     @property
     def alive(self) -> bool:
-        return not self._exited.is_set() and self._destruction is None
+        return not self._exit.seen and self._destruction is None
 
     async def oom_killed(self) -> bool:
         if not self._oom_killed:
@@ -113,31 +95,21 @@ class ProcessContainer(Container):
         if self._frozen:
             return
         self._frozen = True
-        self._touch(self._own.cgroup.freeze)
-        delay, deadline = 0.0002, time.monotonic() + _FREEZE_S
-        while not self._is_frozen():
-            if time.monotonic() > deadline:
-                await self.thaw()
-                raise ContainerError(f"container {self.id} did not stand still within {_FREEZE_S:g} s")
-            await asyncio.sleep(delay)
-            delay = min(delay * 2, 0.02)
-
-    def _is_frozen(self) -> bool:
         try:
-            return self._own.cgroup.is_frozen()
+            stands = await stand_still(self._own.cgroup)
         except OSError:
             raise ContainerGone from None
+        if not stands:
+            await self.thaw()
+            raise ContainerError(f"container {self.id} did not stand still in time")
 
     async def thaw(self) -> None:
         if self._frozen:
             self._frozen = False
-            self._touch(self._own.cgroup.thaw)
-
-    def _touch(self, change: Callable[[], None]) -> None:
-        try:
-            change()
-        except OSError:
-            raise ContainerGone from None
+            try:
+                self._own.cgroup.thaw()
+            except OSError:
+                raise ContainerGone from None
 
     async def resize(self, memory_mb: int) -> None:
         try:
@@ -162,9 +134,7 @@ class ProcessContainer(Container):
         """Kill, wait for the end, and give everything back, whatever fails on the way."""
         await self.oom_killed()
         self.kill()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_EXIT_S):
-                await self._exited.wait()
+        await self._exit.wait(_EXIT_S)
         self.let_go()
         deadline, delay = time.monotonic() + _REMOVE_S, 0.0005
         while not self._own.cgroup.remove() and time.monotonic() < deadline:
@@ -174,8 +144,7 @@ class ProcessContainer(Container):
 
     def kill(self) -> None:
         """Its first process takes all others of its PID namespace along, daemons too."""
-        with contextlib.suppress(ProcessLookupError):
-            signal.pidfd_send_signal(self._own.pidfd, signal.SIGKILL)
+        self._exit.kill()
         with contextlib.suppress(OSError):
             if self._frozen:
                 self._own.cgroup.kill()
@@ -186,11 +155,8 @@ class ProcessContainer(Container):
         self._client.close()
         if self._own.relay is not None:
             self._own.relay.close()
-        if not self._exited.is_set():
-            self._ended()
-        os.close(self._own.pidfd)
-        for pipe in self._pipes:
-            pipe.close()
+        self._exit.close()
+        self._logs.close()
         with contextlib.suppress(OSError):
             self._own.socket_path.unlink()
         self._forget(self.id)

@@ -9,10 +9,10 @@ import tempfile
 from upwhisk.common.errors import ConfinementMissing
 
 REMEDY = "the library libseccomp2 cannot be loaded: install it (apt install libseccomp2)"
-_NEW_NAMESPACES = 0x7E020080  # every CLONE_NEW* flag that clone(2) knows
+NEW_NAMESPACES = 0x7E020080  # every CLONE_NEW* flag that clone(2) knows
 
 # An allow-list: what a kernel adds later is refused until somebody has looked at it.
-_CALLS = """
+CALLS = """
 accept accept4 access alarm arch_prctl bind brk cachestat capget capset chdir chmod chown clock_getres clock_gettime
 clock_nanosleep close close_range connect copy_file_range creat dup dup2 dup3 epoll_create epoll_create1 epoll_ctl
 epoll_pwait epoll_pwait2 epoll_wait eventfd eventfd2 execve execveat exit exit_group faccessat faccessat2 fadvise64
@@ -37,10 +37,10 @@ timer_getoverrun timer_gettime timer_settime timerfd_create timerfd_gettime time
 uname unlink unlinkat utime utimensat utimes vfork wait4 waitid waitpid write writev
 """
 # Programs ask for these and go on without them.
-_ABSENT = ("clone3", "io_uring_setup", "io_uring_enter", "io_uring_register")
-_SOCKETS = (1, 2, 10)  # AF_UNIX, AF_INET, AF_INET6
+ABSENT = ("clone3", "io_uring_setup", "io_uring_enter", "io_uring_register")
+SOCKETS = (1, 2, 10)  # AF_UNIX, AF_INET, AF_INET6
 _NETLINK, _NETLINK_ROUTE = 16, 0
-_PERSONALITIES = (0, 0x0008, 0x20000, 0x20008, 0xFFFFFFFF)
+PERSONALITIES = (0, 0x0008, 0x20000, 0x20008, 0xFFFFFFFF)
 
 
 def guest_filter() -> bytes:
@@ -52,11 +52,11 @@ def guest_filter() -> bytes:
     rules = pyseccomp.SyscallFilter(defaction=pyseccomp.ERRNO(errno.EPERM))
     # A binary tree: the kernel tries every call when it loads a filter, which costs 0.4 ms with a linear one.
     rules.set_attr(pyseccomp.Attr.CTL_OPTIMIZE, 2)
-    for name in _CALLS.split():
+    for name in CALLS.split():
         if _known(pyseccomp, name):
             rules.add_rule(pyseccomp.ALLOW, name)
     _add_conditions(pyseccomp, rules)
-    for name in _ABSENT:
+    for name in ABSENT:
         if _known(pyseccomp, name):
             rules.add_rule(pyseccomp.ERRNO(errno.ENOSYS), name)
     with tempfile.TemporaryFile() as file:
@@ -75,9 +75,9 @@ def _add_conditions(library: object, rules: object) -> None:
     allow, argument = library.ALLOW, library.Arg  # type: ignore[attr-defined]
     equal, masked = library.EQ, library.MASKED_EQ  # type: ignore[attr-defined]
     add = rules.add_rule  # type: ignore[attr-defined]
-    add(allow, "clone", argument(0, masked, _NEW_NAMESPACES, 0))
-    for family in _SOCKETS:
+    add(allow, "clone", argument(0, masked, NEW_NAMESPACES, 0))
+    for family in SOCKETS:
         add(allow, "socket", argument(0, equal, family))
     add(allow, "socket", argument(0, equal, _NETLINK), argument(2, equal, _NETLINK_ROUTE))
-    for value in _PERSONALITIES:
+    for value in PERSONALITIES:
         add(allow, "personality", argument(0, masked, 0xFFFFFFFF, value))

@@ -48,4 +48,26 @@ function serve(handle, wrap, accept) {
   handle.readStart();
 }
 
-module.exports = { listen };
+// In a container that an engine made nothing can be inherited: the platform hands the listening socket over the socket
+// at `path`. It comes as a handle of the kind above, which Node's public interface gives to children of Node alone.
+function receive(path, accept) {
+  const { Pipe, PipeConnectWrap, constants } = process.binding('pipe_wrap');
+  const wrap = process.binding('stream_wrap');
+  const channel = new Pipe(constants.IPC);
+  const request = new PipeConnectWrap();
+  request.oncomplete = (status) => {
+    if (status < 0) throw new Error(`the platform's socket ${path} is out of reach: ${status}`);
+    channel.onread = () => {
+      const server = channel.pendingHandle;
+      if (!server || server.listen(511) !== 0) throw new Error('the platform gave no socket');
+      server.onconnection = (error, handle) => {
+        if (handle) serve(handle, wrap, accept);
+      };
+      channel.close();
+    };
+    channel.readStart();
+  };
+  if (channel.connect(request, path) < 0) throw new Error(`no socket ${path}`);
+}
+
+module.exports = { listen, receive };

@@ -1,7 +1,7 @@
 'use strict';
 // The proxy of Node guests: serves OpenWhisk's /init and /run. Node 20 and later, no packages.
 //
-//   node node_proxy.js [--fd 3 | --port 8080 [--host 0.0.0.0]]
+//   node node_proxy.js [--fd 3 | --birth SOCKET | --port 8080 [--host 0.0.0.0]]
 //
 // A start is part of the first call's latency: this file alone serves a plain run and loads nothing that such a run
 // does not need. Flags of V8 are not given on the command line, for they make Node drop its built-in code cache.
@@ -288,6 +288,7 @@ function main() {
   for (let at = 1; at + 1 < words.length; at += 2) given[words[at].slice(2)] = words[at + 1];
   prepareGlobals();
   const accept = (write) => new Connection(write);
+  if (given.birth !== undefined) return require('./node_pipe.js').receive(given.birth, accept);
   if (given.port === undefined && require('./node_pipe.js').listen(Number(given.fd || 3), accept)) return;
   require('./node_net.js').listen(given, accept);
 }

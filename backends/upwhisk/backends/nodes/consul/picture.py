@@ -1,0 +1,71 @@
+"""From Consul's answers to the reports of all nodes. Pure.
+
+A node without a heartbeat is critical. After an outage of Consul itself (its own restart begins with checks that nobody has
+renewed) that says nothing until the node has had its time to live: so long the last picture stands for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from upwhisk.common.spi.nodes import NodeReport, NodeState
+
+_decode = msgspec.json.Decoder(NodeReport).decode
+
+
+class Health(msgspec.Struct, frozen=True):
+    """What Consul says of one node's check."""
+
+    is_passing: bool
+    ttl_s: float
+
+
+def health_of(services: list[dict[str, Any]]) -> dict[str, Health]:
+    """By name of the node; from an answer of /v1/health/service."""
+    found: dict[str, Health] = {}
+    for each in services:
+        meta = each["Service"].get("Meta") or {}
+        checks = [c for c in each["Checks"] if c.get("ServiceID")]
+        is_passing = bool(checks) and all(check["Status"] == "passing" for check in checks)
+        found[meta.get("node", "")] = Health(is_passing, float(meta.get("ttl_s", "0")))
+    return found
+
+
+def reports_of(entries: list[dict[str, Any]] | None) -> dict[str, NodeReport]:
+    """By name of the node; from an answer of /v1/kv. What cannot be read is left out."""
+    found: dict[str, NodeReport] = {}
+    for entry in entries or ():
+        try:
+            report = _decode(entry["Value"] or b"")
+        except msgspec.DecodeError:
+            continue
+        found[report.node] = report
+    return found
+
+
+def picture_of(
+    health: Mapping[str, Health],
+    reports: Mapping[str, NodeReport],
+    before: Mapping[str, NodeReport],
+    *,
+    is_settled: bool,
+) -> tuple[NodeReport, ...]:
+    """`before`: the last picture; it stands for nodes that are not passing while Consul is not settled."""
+    shown: list[NodeReport] = []
+    for node in sorted(reports):
+        state = health.get(node)
+        report = reports[node]
+        if state is None:
+            if not is_settled and node in before:
+                shown.append(before[node])
+        elif state.is_passing:
+            shown.append(report)
+        elif not is_settled and node in before and before[node].state is not NodeState.OFFLINE:
+            shown.append(before[node])
+        else:
+            reason = f"no heartbeat for {state.ttl_s:g} s"
+            shown.append(msgspec.structs.replace(report, state=NodeState.OFFLINE, reason=reason))
+    return tuple(shown)

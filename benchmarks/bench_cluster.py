@@ -1,0 +1,95 @@
+"""A warm blocking call through a whole fleet on this machine: controller, Kafka, node, container, CouchDB's stand-in.
+
+One controller and one node by default; `--containers docker` runs guests in Docker. Everything shares the cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from closed import Load, closed_loop
+from report import Bar, finish, table
+from subject import NAMESPACE, Subject
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+
+from fleet.fleet import Fleet
+from fleet.settings import Tuning
+
+_SECONDS, _WARM_UP_S = 10, 3
+_CALLERS = (1, 4, 16, 32)
+_SHARES = (50, 90, 99, 99.9)
+_TICK_S = 1 / os.sysconf("SC_CLK_TCK")
+
+
+class FleetSubject(Subject):
+    """The same client; the platform is a fleet."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        super().__init__()
+        self.fleet = fleet
+
+    def start(self) -> None:
+        self.fleet.start()
+        self.port = int(self.fleet.urls[0].rpartition(":")[2])
+        self.key = self.fleet.key
+
+    def end(self) -> None:
+        super().end()
+        self.fleet.stop()
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--containers", choices=["process", "docker"], default="process")
+    parser.add_argument("--seconds", type=int, default=_SECONDS)
+    options = parser.parse_args()
+    tuning = Tuning(memory_mb=1024, tables={"log": {"level": "warning"}})
+    fleet = Fleet(controllers=1, invokers=1, containers=options.containers, tuning=tuning)
+    with FleetSubject(fleet) as platform:
+        platform.deploy("noop", "def main(args):\n    return {}\n")
+        loads, cpu = measure(platform, options.seconds)
+    rows = [[n, round(load.per_s), *(load.percentile_ms(s) for s in _SHARES)] for n, load in loads.items()]
+    print(table(["callers", "per s", "p50 ms", "p90 ms", "p99 ms", "p99.9 ms"], rows))
+    print(table(["ms of CPU a call", *cpu[1]], [[n, *cpu[n].values()] for n in cpu]))
+    bars = [
+        Bar("one caller, p50", loads[1].percentile_ms(50), 5.0, "ms"),
+        Bar("one caller, p99", loads[1].percentile_ms(99), 25.0, "ms"),
+        Bar("most calls per second", max(load.per_s for load in loads.values()), 800.0, "per s", at_most=False),
+    ]
+    figures = {"containers": options.containers, "callers": {n: load.figures() for n, load in loads.items()}, "cpu": cpu}
+    return finish("cluster", figures, bars)
+
+
+def measure(platform: FleetSubject, seconds: int) -> tuple[dict[int, Load], dict[int, dict[str, float]]]:
+    url = f"http://127.0.0.1:{platform.port}{NAMESPACE}/actions/noop?blocking=true"
+    headers = {"Authorization": platform.authorization, "Content-Type": "application/json"}
+    closed_loop(url, headers, callers=4, seconds=_WARM_UP_S)
+    loads: dict[int, Load] = {}
+    cpu: dict[int, dict[str, float]] = {}
+    for callers in _CALLERS:
+        closed_loop(url, headers, callers=callers, seconds=1)
+        before = used_s(platform.fleet)
+        loads[callers] = closed_loop(url, headers, callers=callers, seconds=seconds)
+        after = used_s(platform.fleet)
+        calls = loads[callers].requests
+        cpu[callers] = {name: round((after[name] - before[name]) * 1000 / calls, 3) for name in after}
+    return loads, cpu
+
+
+def used_s(fleet: Fleet) -> dict[str, float]:
+    """CPU seconds used so far by each process of the fleet (guests are children of nobody here)."""
+    pids = {**{n: s.pid for n, s in fleet.services.items()}, **{m.name: m.pid for m in fleet.members}}
+    return {name: _used(pid) for name, pid in pids.items()}
+
+
+def _used(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) * _TICK_S
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,99 @@
+"""One node of a fleet: takes work from its topic, runs it in containers, answers to the controllers' logs.
+
+Start: settings -> documents, bus, registry -> containers -> member. Stop (SIGTERM): no new work, what runs has `drain_s`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import structlog
+
+from upwhisk.cli.api_door import ApiDoor
+from upwhisk.cli.checks import check_metrics_listener
+from upwhisk.cli.factories import make_factory
+from upwhisk.cli.fleet_parts import node_name, parts_of
+from upwhisk.cli.listener_security import security_of
+from upwhisk.cli.metrics import ActivationMetrics, PoolMetrics, process_collectors
+from upwhisk.cli.metrics_listener import MetricsListener
+from upwhisk.cli.node_runtimes import NodeRuntimes
+from upwhisk.cli.processes import StopSignal, tell_manager
+from upwhisk.cli.version import installed_version
+from upwhisk.common.clock import SystemClock
+from upwhisk.common.plugins import load
+from upwhisk.common.settings import Settings
+from upwhisk.invoker.app import InvokerNode, NodeParts
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class InvokerReady:
+    """What a person is told when the node is a member."""
+
+    node: str
+    kinds: tuple[str, ...]
+    network: str
+    findings: tuple[str, ...]
+    metrics: str
+
+
+class FleetInvoker:
+    """`run` returns after an orderly stop."""
+
+    def __init__(self, settings: Settings) -> None:
+        node = msgspec.structs.replace(settings.node, name=node_name(settings))
+        self._settings = msgspec.structs.replace(settings, node=node)
+        self._clock = SystemClock()
+        self._stop = StopSignal()
+
+    async def run(self, ready: Callable[[InvokerReady], None]) -> None:
+        """`StartupError` if it cannot start; `ready` is called once it can be given work."""
+        settings = self._settings
+        check_metrics_listener(settings)
+        security = security_of(settings)
+        self._stop.catch()
+        async with AsyncExitStack() as stack:
+            parts = parts_of(settings)
+            for part in (parts.documents, parts.bus, parts.registry):
+                await stack.enter_async_context(part)
+            runtimes = await asyncio.to_thread(NodeRuntimes.find, settings)
+            door = await stack.enter_async_context(ApiDoor(_door_path(runtimes.run_dir, settings), settings.node))
+            factory = make_factory(runtimes, str(door.path))
+            logs = await stack.enter_async_context(load("logs", settings.plugins.logs)())
+            listener = MetricsListener(settings.node.metrics_port, settings.node.metrics_host, security)
+            metrics = await stack.enter_async_context(listener)
+            node = InvokerNode(
+                NodeParts(parts.documents, parts.bus, parts.registry, logs, factory, self._clock, runtimes.prewarm),
+                settings,
+                version=installed_version(),
+                address=metrics.address,
+            )
+            await stack.enter_async_context(node)
+            assert node.pool is not None
+            assert node.runner is not None
+            for collector in (
+                PoolMetrics(node.pool.statistics),
+                ActivationMetrics(node.runner.tally),
+                *process_collectors(),
+                await stack.enter_async_context(parts.watch(containers=factory.problem)),
+            ):
+                metrics.register(collector)
+            kinds = tuple(sorted(factory.abilities.kinds))
+            findings = (*([runtimes.note] if runtimes.note else ()), *factory.findings())
+            ready(InvokerReady(settings.node.name, kinds, node.default_network.value, findings, metrics.address))
+            tell_manager("READY=1")
+            await self._stop.wait()
+            tell_manager("STOPPING=1")
+            log.info("stopping", action="invoker.draining", deadline_s=settings.server.drain_s)
+            if not await node.drain(settings.server.drain_s):
+                log.warning("ended what still ran", action="invoker.drain_late", deadline_s=settings.server.drain_s)
+
+
+def _door_path(run_dir: Path, settings: Settings) -> Path:
+    return run_dir / f"api-{settings.node.name}.sock"

@@ -1,0 +1,91 @@
+"""Work on a node that is lost: placed once more if that is allowed, else ended with the reason."""
+
+from __future__ import annotations
+
+import structlog
+
+from upwhisk.common.clock import Clock
+from upwhisk.common.errors import StoreUnavailable
+from upwhisk.common.messages import ActivationMessage
+from upwhisk.common.spi.store import JournalEntry
+from upwhisk.common.tasks import TaskOwner
+from upwhisk.common.unfinished import lost
+from upwhisk.controller.delivery.hosting import Hosting
+from upwhisk.controller.delivery.journal import LogJournal
+from upwhisk.controller.recovery import MAX_ATTEMPTS, Verdict, judge
+from upwhisk.loadbalancer.balancer import Balancer
+from upwhisk.loadbalancer.pending import Pending
+
+log = structlog.get_logger(__name__)
+
+STARTED = "The action was running on a node that was lost ({}); it is not annotated retry-safe, so it was not run again."
+UNKNOWN = "The action was handed to a node that was lost ({}); it may have run, so it was not run again."
+TRIED = f"The action was running on nodes that were lost, {MAX_ATTEMPTS} times; the last one: {{}}."
+UNANSWERED = "The node '{}' did not say in time how the action ended; it may have run, so it was not run again."
+EXPIRED = "The activation waited for longer than {:.0f} s; its node was lost ({})."
+_AGAIN_S = 1.0
+
+
+def started_attempts(message: ActivationMessage, known: int | None) -> int:
+    """How many attempts may have started: what the log knows, or, of work that was never journalled, the last one."""
+    return message.attempt if known is None else known
+
+
+class Fences:
+    """A new hand-over fences the former one off: the log drops what its node says afterwards, and the node itself starts
+    nothing any more that was handed to an incarnation it lost."""
+
+    def __init__(
+        self, hosting: Hosting, journal: LogJournal, balancer: Balancer, clock: Clock, *, max_age_s: float
+    ) -> None:
+        self._hosting = hosting
+        self._journal = journal
+        self._balancer = balancer
+        self._clock = clock
+        self._max_age_s = max_age_s
+        self._tasks = TaskOwner("fences")
+
+    async def aclose(self) -> None:
+        await self._tasks.aclose(grace_s=0.0)
+
+    def node_lost(self, pending: Pending, reason: str) -> None:
+        message = pending.message
+        held = self._hosting.log_of(message.activation_id).ledger.pending.get(message.activation_id)
+        attempt = started_attempts(message, None if held is None else held.attempt)
+        entry = JournalEntry(message=message, attempt=attempt)
+        match judge(entry, now_ms=self._clock.now_ms(), max_age_s=self._max_age_s):
+            case Verdict.RUN | Verdict.GO_ON:
+                message.attempt = attempt + 1
+                self._balancer.requeue(pending)
+            case Verdict.END_STARTED:
+                self._end(pending, (UNKNOWN if held is None else STARTED).format(reason))
+            case Verdict.END_TRIED:
+                self._end(pending, TRIED.format(reason))
+            case Verdict.END_EXPIRED:
+                self._end(pending, EXPIRED.format(self._max_age_s, reason))
+
+    def unanswered(self, pending: Pending) -> None:
+        self._end(pending, UNANSWERED.format(pending.message.node))
+
+    def _end(self, pending: Pending, reason: str) -> None:
+        self._tasks.start(self._settle(pending, reason), "fence")
+
+    async def _settle(self, pending: Pending, reason: str) -> None:
+        """The log decides between this end and an outcome that comes at the last moment. Tried until it has."""
+        message = pending.message
+        record = lost(message, reason, now_ms=self._clock.now_ms())
+        while self._balancer.find(message.activation_id) is pending:
+            try:
+                if message.stored:
+                    counted = await self._journal.settle(record)
+                else:
+                    await self._journal.discard(message.activation_id)
+                    counted = True
+            except StoreUnavailable as error:
+                log.warning("not ended yet", action="fences.waiting", id=message.activation_id, reason=str(error))
+                await self._clock.sleep(_AGAIN_S)
+                continue
+            if counted:
+                log.info("ended", action="fences.ended", id=message.activation_id, reason=reason)
+                self._balancer.resolve(pending, record)
+            return

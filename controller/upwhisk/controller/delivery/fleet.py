@@ -1,0 +1,61 @@
+"""The delivery of one controller of a fleet: its logs, what they tell the balancer, and what becomes of lost work."""
+
+from __future__ import annotations
+
+from upwhisk.common.clock import Clock
+from upwhisk.common.messages import Completion, Returned
+from upwhisk.common.resource import Resource
+from upwhisk.controller.delivery.fences import Fences
+from upwhisk.controller.delivery.hosting import Hosting
+from upwhisk.controller.delivery.journal import entries_of
+from upwhisk.controller.delivery.log import ControllerLog
+from upwhisk.controller.delivery.store import DeliveredStore
+from upwhisk.controller.recovery import Recovery
+from upwhisk.controller.sequence import Sequences
+from upwhisk.loadbalancer.balancer import Balancer
+
+
+class FleetDelivery(Resource):
+    """Connects the logs with balancer, recovery and sequences. Started after the balancer sees the nodes."""
+
+    def __init__(
+        self, store: DeliveredStore, hosting: Hosting, balancer: Balancer, recovery: Recovery, sequences: Sequences
+    ) -> None:
+        self._store = store
+        self._hosting = hosting
+        self._balancer = balancer
+        self._recovery = recovery
+        self._sequences = sequences
+        self._fences: Fences | None = None
+
+    def connect(self, clock: Clock, *, max_age_s: float) -> FleetDelivery:
+        journal, hosting, balancer = self._store.log_journal, self._hosting, self._balancer
+        self._fences = Fences(hosting, journal, balancer, clock, max_age_s=max_age_s)
+        hosting.answered = self._answered
+        hosting.adopted = self._adopted
+        hosting.lost = self._lost
+        hosting.controllers_changed = balancer.share
+        balancer.hand_over_by(journal.dispatching)
+        balancer.on_node_lost(self._fences.node_lost)
+        balancer.on_unanswered(self._fences.unanswered)
+        balancer.answers_to(lambda: hosting.own.name)
+        return self
+
+    async def start(self) -> None:
+        await self._hosting.start()
+
+    async def aclose(self) -> None:
+        if self._fences is not None:
+            await self._fences.aclose()
+        await self._hosting.aclose()
+
+    def _answered(self, message: Completion | Returned) -> None:
+        self._balancer.completed(message)
+
+    async def _adopted(self, log: ControllerLog) -> None:
+        await self._recovery.take_up(entries_of(log))
+
+    def _lost(self, name: str) -> None:
+        """Another controller answers for that log: what we had of it is theirs."""
+        self._sequences.give_up(name)
+        self._balancer.give_up(name)

@@ -1,0 +1,203 @@
+"""What a controller's log says, entry by entry: which work is under way, where, and how it ended. Pure.
+
+The log is one ordered topic. Its owner writes bundles, nodes write starts and outcomes. Everybody who reads it from the
+same place comes to the same state, so an owner needs no other memory, and whoever takes the log over goes on from it.
+
+Rules, in the order of the log:
+* A bundle counts only if it is of the last owner. Taking over makes its writer the owner. Owners say again who they are
+  now and then, so that a reader who does not begin at the beginning knows it: what has to be read begins with such a word.
+* Work is accepted once; the first outcome that counts ends it, and every later one is dropped.
+* A start or an outcome counts only for the last hand-over (`dispatch`): a new one fences the earlier ones off.
+* A hand-over counts only if it starts the attempt after the last one that has started: who decided on it before a start
+  was read has to decide again.
+* An outcome of work that was never accepted (somebody waited for it) counts, once.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+import msgspec
+
+from upwhisk.common.ids import ActivationId, ControllerId, NodeId
+from upwhisk.common.messages import (
+    STATES,
+    TAKES_OVER,
+    Accepted,
+    ActivationMessage,
+    Begun,
+    Bundle,
+    Carried,
+    Completion,
+    Discarded,
+    Dispatched,
+    Entry,
+    Message,
+    Noted,
+    Returned,
+    Settled,
+)
+from upwhisk.common.model.activation import Activation
+
+REMEMBERED = 100_000
+"""Ids that ended, kept to drop what comes late. Beyond them the document's own id allows one record only."""
+
+
+@dataclass(slots=True)
+class Work:
+    """Accepted and not ended. `message` says to whom it was handed last; `attempt` is the last one that started, 0 if
+    none; `begun`: the last hand-over has started."""
+
+    message: ActivationMessage
+    attempt: int = 0
+    begun: bool = False
+    progress: bytes | None = None
+
+
+@dataclass(slots=True)
+class Applied:
+    """What one message of the log did. `results`: for each entry of a bundle, whether it counted. `kept`: ids whose state
+    depends on this message from now on; `carried`: those for which it replaces all earlier ones. `recorded` has to be
+    stored; `ended`: ids that are done without a record. `states_owner`: it says whose the log is."""
+
+    counted: bool
+    results: list[bool] = field(default_factory=list)
+    kept: list[ActivationId] = field(default_factory=list)
+    carried: list[ActivationId] = field(default_factory=list)
+    recorded: list[Activation] = field(default_factory=list)
+    ended: list[ActivationId] = field(default_factory=list)
+    states_owner: bool = False
+
+
+class Ledger:
+    def __init__(self) -> None:
+        self.owner = ControllerId("")
+        self.pending: dict[ActivationId, Work] = {}
+        self._ended: OrderedDict[ActivationId, None] = OrderedDict()
+
+    def apply(self, message: Message) -> Applied:
+        match message:
+            case Bundle():
+                return self._bundle(message)
+            case Completion():
+                return self._completion(message)
+            case Begun():
+                return self._one(message, self._begun(message))
+            case Returned():
+                return self._one(message, self._returned(message))
+            case ActivationMessage():
+                return Applied(counted=False)
+
+    def _one(self, message: Begun | Returned, counted: bool) -> Applied:
+        return Applied(counted, kept=[message.activation_id] if counted else [])
+
+    # -- what nodes say -------------------------------------------------------------------------------------------
+
+    def _begun(self, begun: Begun) -> bool:
+        work = self.pending.get(begun.activation_id)
+        if work is None or (begun.dispatch and begun.dispatch != work.message.dispatch):
+            return False
+        work.begun = True
+        work.attempt = max(work.attempt, begun.attempt)
+        return True
+
+    def _returned(self, returned: Returned) -> bool:
+        work = self.pending.get(returned.activation_id)
+        if work is None or returned.dispatch != work.message.dispatch or work.begun:
+            return False
+        work.message.node, work.message.incarnation = NodeId(""), ""
+        return True
+
+    def _completion(self, completion: Completion) -> Applied:
+        id_ = completion.activation_id
+        work = self.pending.get(id_)
+        if id_ in self._ended or (work is not None and completion.dispatch != work.message.dispatch):
+            return Applied(counted=False)
+        applied = Applied(counted=True)
+        self._end(id_, completion.record if completion.stored else None, applied)
+        return applied
+
+    # -- what owners say ------------------------------------------------------------------------------------------
+
+    def _bundle(self, bundle: Bundle) -> Applied:
+        if bundle.number == TAKES_OVER or (bundle.number == STATES and not self.owner):
+            self.owner = bundle.owner
+            return Applied(counted=True, states_owner=True)
+        if bundle.owner != self.owner:
+            return Applied(counted=False)
+        if bundle.number == STATES:
+            return Applied(counted=True, states_owner=True)
+        applied = Applied(counted=True)
+        for entry in bundle.entries:
+            applied.results.append(self._entry(entry, applied))
+        return applied
+
+    def _entry(self, entry: Entry, applied: Applied) -> bool:
+        match entry:
+            case Accepted():
+                return self._accepted(entry, applied)
+            case Carried():
+                return self._carried(entry, applied)
+            case Settled():
+                return self._settle(entry.record.activation_id, entry.record, applied)
+            case Discarded():
+                return self._settle(entry.activation_id, None, applied)
+            case Dispatched() | Begun() | Noted():
+                counted = self._changed(entry)
+                if counted:
+                    applied.kept.append(entry.activation_id)
+                return counted
+
+    def _changed(self, entry: Dispatched | Begun | Noted) -> bool:
+        if isinstance(entry, Begun):
+            return self._begun(entry)
+        work = self.pending.get(entry.activation_id)
+        if work is None:
+            return False
+        if isinstance(entry, Noted):
+            work.progress = entry.progress
+            return True
+        if entry.attempt != work.attempt + 1 or entry.dispatch <= work.message.dispatch:
+            return False
+        work.message.node, work.message.incarnation = entry.node, entry.incarnation
+        work.message.dispatch = entry.dispatch
+        work.begun = False
+        return True
+
+    def _accepted(self, entry: Accepted, applied: Applied) -> bool:
+        for message in entry.messages:
+            id_ = message.activation_id
+            if id_ not in self.pending and id_ not in self._ended:
+                self.pending[id_] = Work(msgspec.structs.replace(message))
+                applied.kept.append(id_)
+        for record in entry.records:
+            self._settle(record.activation_id, record, applied)
+        return True
+
+    def _carried(self, entry: Carried, applied: Applied) -> bool:
+        id_ = entry.message.activation_id
+        if id_ in self._ended:
+            return False
+        self.pending[id_] = Work(
+            msgspec.structs.replace(entry.message), entry.attempt, begun=entry.begun, progress=entry.progress
+        )
+        applied.carried.append(id_)
+        return True
+
+    def _settle(self, id: ActivationId, record: Activation | None, applied: Applied) -> bool:
+        if id in self._ended:
+            return False
+        self._end(id, record, applied)
+        return True
+
+    def _end(self, id: ActivationId, record: Activation | None, applied: Applied) -> None:
+        self.pending.pop(id, None)
+        self._ended[id] = None
+        if len(self._ended) > REMEMBERED:
+            self._ended.popitem(last=False)
+        if record is None:
+            applied.ended.append(id)
+        else:
+            applied.kept.append(id)
+            applied.recorded.append(record)

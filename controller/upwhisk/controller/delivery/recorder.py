@@ -1,0 +1,119 @@
+"""Final records on their way from the log to the document store: readable at once, stored in batches."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+
+from upwhisk.common.errors import UpwhiskError
+from upwhisk.common.ids import ActivationId
+from upwhisk.common.model.activation import Activation
+from upwhisk.common.resource import Resource
+from upwhisk.common.retry import RETRIES, backoff_s
+from upwhisk.common.spi.store import ActivationStore
+from upwhisk.common.tasks import TaskOwner
+
+log = structlog.get_logger(__name__)
+
+BATCH = 200
+MAX_WAITING = 20_000
+"""With so many records unstored nothing new is accepted."""
+_GATHER_S = 0.02
+"""A batch waits so long for company: writes of one record each would cost the store far more."""
+
+Stored = Callable[[], None]
+
+
+class Recorder(Resource):
+    """Tries until the store has each record: they are safe in the log all the while."""
+
+    def __init__(self, activations: ActivationStore) -> None:
+        self._activations = activations
+        self._unstored: dict[ActivationId, tuple[Activation, Stored]] = {}
+        self._arrived = asyncio.Event()
+        self._put = 0
+        self._stored = 0
+        self._barriers: list[tuple[int, asyncio.Future[None]]] = []
+        self._tasks = TaskOwner("recorder")
+        self._failures = 0
+
+    async def start(self) -> None:
+        self._tasks.start(self._go_on(), "recorder")
+
+    async def aclose(self) -> None:
+        await self._tasks.aclose(grace_s=0.0)
+
+    def put(self, record: Activation, stored: Stored) -> None:
+        """`stored` is called once the store has a record of this id."""
+        known = self._unstored.get(record.activation_id)
+        if known is not None:  # read from two logs
+            self._unstored[record.activation_id] = (known[0], _both(known[1], stored))
+            return
+        self._unstored[record.activation_id] = (record, stored)
+        self._put += 1
+        self._arrived.set()
+
+    def find(self, id: ActivationId) -> Activation | None:
+        entry = self._unstored.get(id)
+        return entry[0] if entry is not None else None
+
+    def __len__(self) -> int:
+        return len(self._unstored)
+
+    def problem(self) -> str | None:
+        if len(self._unstored) < MAX_WAITING:
+            return None
+        return f"{len(self._unstored)} records wait for the document store"
+
+    async def barrier(self, timeout_s: float) -> bool:
+        """Wait until all that was put before this call is stored; False if it is not in time."""
+        if not self._unstored:
+            return True
+        reached: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._barriers.append((self._put, reached))
+        try:
+            async with asyncio.timeout(timeout_s):
+                await reached
+        except TimeoutError:
+            return False
+        return True
+
+    async def _go_on(self) -> None:
+        while True:
+            await self._arrived.wait()
+            if len(self._unstored) < BATCH:
+                await asyncio.sleep(_GATHER_S)
+            await self._store_batch()
+            if not self._unstored:
+                self._arrived.clear()
+
+    async def _store_batch(self) -> None:
+        ids = [id_ for id_, _ in zip(self._unstored, range(BATCH), strict=False)]
+        try:
+            await self._activations.put([self._unstored[id_][0] for id_ in ids])
+        except UpwhiskError as error:
+            delay = backoff_s(self._failures)
+            self._failures += 1
+            RETRIES["store"] += 1
+            log.warning("records wait", action="recorder.failed", records=len(self._unstored), reason=str(error))
+            await asyncio.sleep(delay)
+            return
+        self._failures = 0
+        self._stored += len(ids)
+        for id_ in ids:
+            _, stored = self._unstored.pop(id_)
+            stored()
+        for mark, reached in self._barriers:
+            if mark <= self._stored and not reached.done():
+                reached.set_result(None)
+        self._barriers = [each for each in self._barriers if not each[1].done()]
+
+
+def _both(first: Stored, second: Stored) -> Stored:
+    def stored() -> None:
+        first()
+        second()
+
+    return stored

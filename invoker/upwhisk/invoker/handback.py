@@ -1,0 +1,117 @@
+"""How a node makes starts and outcomes durable, and gives work back that it will not start."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import structlog
+
+from upwhisk.common.errors import StoreUnavailable
+from upwhisk.common.ids import NodeId
+from upwhisk.common.messages import ActivationMessage, Begun, Completion, Returned
+from upwhisk.common.model.activation import Activation
+from upwhisk.common.retry import kept_trying
+from upwhisk.common.spi.bus import MessageBus, controller_topic
+from upwhisk.common.spi.store import Journal
+from upwhisk.invoker.standing import Standing
+
+log = structlog.get_logger(__name__)
+
+STOPPING = "the node is stopping"
+
+
+class Handback(ABC):
+    @abstractmethod
+    async def begin(self, message: ActivationMessage) -> bool:
+        """Durable when it returns, before anything is sent to the guest. False: it must not start here any more."""
+
+    @abstractmethod
+    async def settle(self, message: ActivationMessage, record: Activation) -> None:
+        """The outcome is durable, and whoever waits is told, when it returns."""
+
+    @abstractmethod
+    async def give_back(self, message: ActivationMessage) -> None:
+        """It has not started and will not start here."""
+
+
+def completion_of(message: ActivationMessage, node: NodeId, record: Activation) -> Completion:
+    return Completion(
+        activation_id=message.activation_id,
+        node=node,
+        attempt=message.attempt,
+        dispatch=message.dispatch,
+        record=record,
+        stored=message.stored,
+        journalled=message.journalled,
+    )
+
+
+class StoreHandback(Handback):
+    """In one process: the store's journal, then the completion. What is given back stays journalled."""
+
+    def __init__(self, journal: Journal, bus: MessageBus, node: NodeId) -> None:
+        self._journal = journal
+        self._bus = bus
+        self._node = node
+
+    async def begin(self, message: ActivationMessage) -> bool:
+        if message.journalled:
+            await self._journal.begin(message.activation_id, message.attempt)
+        return True
+
+    async def settle(self, message: ActivationMessage, record: Activation) -> None:
+        stored = True
+        try:
+            if message.stored:
+                stored = await self._journal.settle(record)
+            elif message.journalled:
+                await self._journal.discard(record.activation_id)
+        except StoreUnavailable as error:
+            log.error("record not stored", action="activation.not_stored", id=record.activation_id, reason=str(error))
+        if not stored:
+            log.info("late outcome dropped", action="activation.fenced", id=record.activation_id)
+        await self._bus.send(controller_topic(message.controller), completion_of(message, self._node, record))
+
+    async def give_back(self, message: ActivationMessage) -> None:
+        """The next start finds it in the journal."""
+
+
+class BusHandback(Handback):
+    """In a fleet: everything goes to the log of the controller that answers for the work."""
+
+    def __init__(self, bus: MessageBus, node: NodeId, standing: Standing) -> None:
+        self._bus = bus
+        self._node = node
+        self._standing = standing
+
+    async def begin(self, message: ActivationMessage) -> bool:
+        if not self._standing.may_start(message):
+            return False
+        if message.journalled:
+            begun = Begun(
+                activation_id=message.activation_id,
+                node=self._node,
+                attempt=message.attempt,
+                dispatch=message.dispatch,
+            )
+            await self._send(message, begun)
+        # Only a node that is a member now can be sure that nobody has fenced this hand-over off in the meantime.
+        return self._standing.may_start(message)
+
+    async def settle(self, message: ActivationMessage, record: Activation) -> None:
+        await self._send(message, completion_of(message, self._node, record))
+
+    async def give_back(self, message: ActivationMessage) -> None:
+        if self._standing.is_of_now(message):
+            returned = Returned(
+                activation_id=message.activation_id,
+                node=self._node,
+                attempt=message.attempt,
+                dispatch=message.dispatch,
+                reason=STOPPING,
+            )
+            await self._send(message, returned)
+
+    async def _send(self, message: ActivationMessage, answer: Begun | Completion | Returned) -> None:
+        topic = controller_topic(message.controller)
+        await kept_trying(lambda: self._bus.send(topic, answer), what=f"answer to {message.controller}")
