@@ -3,7 +3,7 @@ SHELL := /bin/bash
 VENV  := .venv
 PY    := $(VENV)/bin/python
 .DEFAULT_GOAL := help
-.PHONY: help setup images demo cluster chaos test lint types imports unit wheel services test-crash test-v2 test-power clean run bench bench-tools bench-latency bench-throughput bench-cold bench-overload bench-idle bench-start bench-cli bench-cluster bench-docker bench-placement bench-bus
+.PHONY: help setup images demo cluster chaos test test-cluster test-store lint types imports unit wheel services test-crash test-v2 test-power clean run bench bench-tools bench-latency bench-throughput bench-cold bench-overload bench-idle bench-start bench-cli bench-cluster bench-docker bench-placement bench-bus
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -35,6 +35,9 @@ run: setup ## start a platform on http://127.0.0.1:3233 with its data in ./data
 
 test: setup ## everything CI runs: lint, types, import contracts, all tests, the wheel
 	@scripts/test
+
+test-store: setup ## the store's suites and the API tests on CouchDB (UPWHISK_TEST_COUCHDB=http://user:password@host:port)
+	@scripts/test_store
 
 lint: setup ## style
 	@$(VENV)/bin/ruff check .

@@ -174,8 +174,8 @@ def _at_share(simulation: Simulation) -> Microseconds:
     simulation.permits.clear()
     request = Request(("space0", "space0/hot", "1-abc"), Demand(kind="python:3.11", memory_mb=128, timeout_ms=60_000))
     for node in simulation.view.nodes:
-        while (permit := node.book.take(request.key, request.demand)) is not None:
-            simulation.permits.append(permit)
+        while (taken := node.book.take(request.key, request.demand)) is not None:
+            simulation.permits.append(taken)
     return _of_all(simulation, lambda: request)
 
 
