@@ -114,9 +114,9 @@ async def test_the_rights_of_a_node_are_enough_and_no_more(
         await controller.send("completed-a", message())
         await node.send("completed-a", message())
         for forbidden in ("invoker-1", "invoker-2", "other"):
-            with pytest.raises(Unavailable):
+            with pytest.raises(Unavailable, match="Kafka refuses"):
                 await node.send(forbidden, message())
-        with pytest.raises(Unavailable):
+        with pytest.raises(Unavailable, match="Kafka refuses"):
             await subscribed(node, Consumer(), credits=1, topic="completed-a")
         with pytest.raises(Unavailable):
             await node.remove_topic("invoker-1")

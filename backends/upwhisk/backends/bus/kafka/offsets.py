@@ -162,6 +162,7 @@ class Offsets(Resource):
         if known is None:
             answer = await self._cluster.ask(FindCoordinatorRequest(group, 0))
             if answer.error_code:
+                self._refused(group, answer.error_code)
                 raise Unreachable(f"no coordinator for group {group}: {name_of(answer.error_code)}")
             known = self._coordinators[group] = answer.coordinator_id
         try:
