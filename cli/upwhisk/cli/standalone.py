@@ -100,7 +100,7 @@ class Standalone:
         node = self._node = InvokerNode(parts, settings, version=installed_version())
         controller = self._controller(store, parts, runtimes)
         await stack.enter_async_context(node)
-        await self._measure(stack, store, controller, node)
+        await self._measure(stack, parts, controller, node)
         await stack.enter_async_context(controller)
         self._findings = (*([runtimes.note] if runtimes.note else ()), *factory.findings())
         await self._administer(stack, store, controller)
@@ -114,7 +114,7 @@ class Standalone:
             registry=shared.registry,
             logs=shared.logs,
             kinds=runtimes.kinds(lambda: shared.factory.abilities),
-            health=StandaloneHealth(store, shared.registry, shared.bus),
+            health=StandaloneHealth(store, shared.registry, shared.bus, shared.factory),
             clock=self._clock,
             phase_of=self._node.phase_of,
             security=self._security,
@@ -122,11 +122,11 @@ class Standalone:
         return Controller(parts, self._settings, unix_path=str(self._data / API_SOCKET))
 
     async def _measure(
-        self, stack: AsyncExitStack, store: ArtifactStore, controller: Controller, node: InvokerNode
+        self, stack: AsyncExitStack, parts: NodeParts, controller: Controller, node: InvokerNode
     ) -> None:
         assert node.pool is not None
         assert node.runner is not None
-        watch = await stack.enter_async_context(ServiceWatch({"store": store.accepts_work}, self._clock))
+        watch = await stack.enter_async_context(ServiceWatch({"store": parts.store.accepts_work, "containers": parts.factory.problem}, self._clock))
         for collector in (
             PoolMetrics(node.pool.statistics),
             ActivationMetrics(node.runner.tally),

@@ -6,6 +6,7 @@ import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
+from urllib.parse import unquote_plus
 
 import msgspec
 import pytest
@@ -96,7 +97,7 @@ async def test_what_can_never_be_stored_is_left_out_and_said(capsys: pytest.Capt
 
 async def test_malformed_ids_are_left_out() -> None:
     couch = ScriptedCouch(react=accepting(lambda row: None))
-    bad = msgspec.structs.replace(record(), activation_id="nothing")  # type: ignore[arg-type]
+    bad = msgspec.structs.replace(record(), activation_id="nothing")
     async with activations(couch) as store:
         assert await store.put([bad]) == 0
         assert await store.put([bad, record()]) == 1
@@ -231,8 +232,8 @@ async def test_long_lists_go_on_by_key_and_not_by_skip() -> None:
 
     def react(asked: Asked) -> Reaction:
         query = dict(part.split("=", 1) for part in asked.path.partition("?")[2].split("&"))
-        after = query.get("startkey_docid", "").replace("%2F", "/")
-        begin = next((number for number, row in enumerate(rows) if row["id"] == after), 0) + int(query["skip"])
+        after = json.loads(unquote_plus(query["startkey"]))
+        begin = next((number for number, row in enumerate(rows) if row["key"] == after), 0) + int(query["skip"])
         return Say(200, {"total_rows": 250, "offset": begin, "rows": rows[begin : begin + int(query["limit"])]})
 
     couch = ScriptedCouch(react=react)
@@ -273,10 +274,21 @@ async def test_a_guests_text_that_is_no_json_is_kept_as_an_attachment() -> None:
 
 def _row(written: Activation) -> dict[str, Any]:
     fields = json.loads(stored(written).document)
-    return {"id": fields["_id"], "key": ["guest", written.start], "value": None, "doc": {**fields, "_rev": "1-a"}}
+    return {"id": fields["_id"], "key": ["guest", written.start, fields["_id"]], "value": None, "doc": {**fields, "_rev": "1-a"}}
 
 
 def _fields(written: Document) -> dict[str, Any]:
     from upwhisk.backends.store.couchdb_documents import entity_fields
 
     return entity_fields(written)
+
+
+@pytest.mark.parametrize("answer", [Say(200, b'{"_id":"guest/hel'), Say(200, b"[]"), Say(302, b"")])
+async def test_an_answer_that_is_none_is_an_outage_and_no_entity(answer: Reaction) -> None:
+    async with entities(answer, answer, answer) as (store, _):
+        with pytest.raises(StoreUnavailable):
+            await store.get("guest/hello")
+        with pytest.raises(StoreUnavailable):
+            await store.put(document())
+        with pytest.raises(StoreUnavailable):
+            await store.delete("guest/hello", "1-a")

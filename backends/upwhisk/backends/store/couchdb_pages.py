@@ -64,7 +64,9 @@ class Pages:
             found += (row.doc for row in rows if row.doc != NULL)
             if len(rows) < size or (limit and len(found) >= limit):
                 break
-            after = bytes(rows[-1].key)
+            if (last := bytes(rows[-1].key)) == after:
+                raise unavailable("CouchDB's view does not go on")
+            after = last
         return found
 
     async def count(self, range: Range) -> int:

@@ -90,10 +90,10 @@ def read_key(file: str, proof: str) -> bytes:
     return key
 
 
-async def prepare(client: CouchClient) -> list[str]:
+async def prepare(client: CouchClient, version: int = VERSION) -> list[str]:
     """Make what is missing, and say what that was; any number of times, by any number of machines at once.
 
-    The first one makes the key file too. Making databases needs a server administrator, making views one of the database.
+    Views of the version before stay, for the release that still runs beside this one; older ones go. The first one makes the key file too. Making databases needs a server administrator, making views one of the database.
     """
     await greet(client)
     done: list[str] = []
@@ -102,7 +102,7 @@ async def prepare(client: CouchClient) -> list[str]:
             done += await _make_database(client, name)
         done += await _make_key(client)
         for name in DESIGNS:
-            done += await _make_design(client, name)
+            done += await _make_design(client, name, version)
     except Denied as error:  # the password is right: `greet` was answered
         text = f"CouchDB does not let '{client.settings.user}' make databases and views ({error.why})"
         raise ConfigurationError("couchdb.user", text) from None
@@ -166,17 +166,17 @@ async def stored_proof(client: CouchClient) -> str | None:
     return str(answer.fields().get("proof"))
 
 
-async def _make_design(client: CouchClient, name: str) -> list[str]:
+async def _make_design(client: CouchClient, name: str, version: int) -> list[str]:
     """Ours, if it is not there as it should be; that of a version that nobody runs any more goes."""
     what = f"views of {client.settings.prefix}{name}"
     for _ in range(_RACES):
-        found = await _design(client, name)
+        found = await _design(client, name, version)
         if found is not None and _content(found) == DESIGNS[name]:
             return []
-        fields = {"_id": design_id(name), "language": "javascript", **DESIGNS[name]}
+        fields = {"_id": design_id(name, version), "language": "javascript", **DESIGNS[name]}
         answer = await _write(client, name, fields if found is None else {**fields, "_rev": found["_rev"]})
         if answer.status != 409:
-            await _remove_design(client, name, VERSION - 2)
+            await _remove_design(client, name, version - 2)
             return _made(answer, what)
     raise StoreUnavailable(f"The {what} are being changed by others; try again.")
 
