@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Meta
 
 from upwhisk.common.errors import ConfigurationError
-from upwhisk.common.model.limits import SystemLimits
+from upwhisk.common.model.limits import Range, SystemLimits
 
 Positive = Annotated[int, Meta(ge=1)]
 NotNegative = Annotated[int, Meta(ge=0)]
@@ -255,9 +255,11 @@ def load_settings(file: Path | None = None, environment: Mapping[str, str] | Non
             _apply_variable(raw, name, value)
     _complete_ranges(raw.get("limits"))
     try:
-        return msgspec.convert(raw, Settings, strict=False)
+        settings = msgspec.convert(raw, Settings, strict=False)
     except msgspec.ValidationError as error:
         raise ConfigurationError(*_explain(error)) from None
+    _check_ranges(settings.limits)
+    return settings
 
 
 def _read_file(file: Path) -> dict[str, Any]:
@@ -275,6 +277,14 @@ def _complete_ranges(limits: Any) -> None:
     for name, default in msgspec.to_builtins(SystemLimits()).items():
         if isinstance(default, dict) and isinstance(limits, dict) and isinstance(limits.get(name), dict):
             limits[name] = {**default, **limits[name]}
+
+
+def _check_ranges(limits: SystemLimits) -> None:
+    for name in limits.__struct_fields__:
+        one = getattr(limits, name)
+        if isinstance(one, Range) and not 0 <= one.min <= one.default <= one.max:
+            text = f"expected 0 <= min <= default <= max, got {one.min}, {one.default}, {one.max}"
+            raise ConfigurationError(f"limits.{name}", text)
 
 
 def _apply_variable(raw: dict[str, Any], name: str, value: str) -> None:

@@ -21,15 +21,9 @@ class ActionLimits(msgspec.Struct, frozen=True, omit_defaults=False):
 
 
 class Range(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`ValueError` unless `min <= default <= max`."""
-
     min: int
     default: int
     max: int
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.min <= self.default <= self.max:
-            raise ValueError(f"expected 0 <= min <= default <= max, got {self.min}, {self.default}, {self.max}")
 
 
 class SystemLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
