@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import re
 import socket
 import tempfile
@@ -82,6 +83,22 @@ def test_a_process_without_a_manager_tells_nobody(tmp_path: Path) -> None:
     platform = Running(tmp_path / "data", {"NOTIFY_SOCKET": str(tmp_path / "nobody")}).start()
     assert platform.stop() == 0
     assert "the service manager was not told" in platform.log.read_text()
+
+
+def test_a_strict_umask_does_not_close_the_root_to_guests(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        platform = Running(tmp_path / "data").start()
+    finally:
+        os.umask(before)
+    code = {"python:default": "import os\ndef main(a):\n    return {'there': os.path.isdir('/usr/bin')}",
+            "nodejs:20": "function main() { return { there: require('fs').existsSync('/usr/bin') } }"}  # fmt: skip
+    for kind, text in code.items():
+        name = kind.partition(":")[0]
+        platform.deploy(name, text, kind)
+        status, answer = platform.invoke(name, query="blocking=true&result=true")
+        assert (status, answer) == (200, {"there": True})
+    assert platform.stop() == 0
 
 
 def test_operators_see_what_ran(standalone: Running) -> None:

@@ -22,7 +22,8 @@ function pass(request, response) {
 }
 
 http.createServer({ requestTimeout: 0 }, pass).listen(5984, '0.0.0.0');
-const ini = fs.readFileSync('/opt/couchdb/etc/local.d/10-upwhisk.ini', 'utf8');
+const folder = '/opt/couchdb/etc/local.d/';
+const ini = fs.readdirSync(folder).sort().map((name) => fs.readFileSync(folder + name, 'utf8')).join('\n');
 const of = (key) => (ini.match(new RegExp(`^${key} = (.*)$`, 'm')) || [])[1];
 if (of('cert_file')) {
   const options = { cert: fs.readFileSync(of('cert_file')), key: fs.readFileSync(of('key_file')), requestTimeout: 0 };
