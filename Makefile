@@ -3,7 +3,7 @@ SHELL := /bin/bash
 VENV  := .venv
 PY    := $(VENV)/bin/python
 .DEFAULT_GOAL := help
-.PHONY: help setup images demo cluster chaos test test-cluster test-store test-compose image lint types imports unit wheel services test-crash test-v2 test-power clean run bench bench-tools bench-latency bench-throughput bench-cold bench-overload bench-idle bench-start bench-cli bench-cluster bench-docker bench-placement bench-bus
+.PHONY: help setup images demo cluster chaos test test-cluster test-store test-compose image lint types imports unit wheel services test-crash test-v2 test-power clean run bench bench-tools bench-latency bench-throughput bench-cold bench-overload bench-idle bench-start bench-cli bench-cluster bench-docker bench-fleet bench-placement bench-bus
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -105,6 +105,10 @@ bench-start: bench-tools ## from exec to ready
 bench-cluster: bench-tools ## a warm call through Kafka, a node and CouchDB's stand-in (CONTAINERS=docker)
 	@scripts/services prepare
 	@$(PY) benchmarks/bench_cluster.py --containers $(or $(CONTAINERS),process)
+
+bench-fleet: bench-tools ## two controllers and four nodes at five times their peak; a node joins, one dies
+	@scripts/services prepare
+	@$(PY) benchmarks/bench_fleet.py
 
 bench-cli: bench-tools ## wall time of simple commands
 	@$(PY) benchmarks/bench_cli.py

@@ -11,35 +11,15 @@ import sys
 from pathlib import Path
 
 from closed import Load, closed_loop
-from report import Bar, finish, table
-from subject import NAMESPACE, Subject
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
-
 from fleet.fleet import Fleet
 from fleet.settings import Tuning
+from fleet_subject import FleetSubject
+from report import Bar, finish, table
 
 _SECONDS, _WARM_UP_S = 10, 3
 _CALLERS = (1, 4, 16, 32)
 _SHARES = (50, 90, 99, 99.9)
 _TICK_S = 1 / os.sysconf("SC_CLK_TCK")
-
-
-class FleetSubject(Subject):
-    """The same client; the platform is a fleet."""
-
-    def __init__(self, fleet: Fleet) -> None:
-        super().__init__()
-        self.fleet = fleet
-
-    def start(self) -> None:
-        self.fleet.start()
-        self.port = int(self.fleet.urls[0].rpartition(":")[2])
-        self.key = self.fleet.key
-
-    def end(self) -> None:
-        super().end()
-        self.fleet.stop()
 
 
 def main() -> int:
@@ -65,8 +45,7 @@ def main() -> int:
 
 
 def measure(platform: FleetSubject, seconds: int) -> tuple[dict[int, Load], dict[int, dict[str, float]]]:
-    url = f"http://127.0.0.1:{platform.port}{NAMESPACE}/actions/noop?blocking=true"
-    headers = {"Authorization": platform.authorization, "Content-Type": "application/json"}
+    (url,), headers = platform.urls_of("noop"), platform.headers
     closed_loop(url, headers, callers=4, seconds=_WARM_UP_S)
     loads: dict[int, Load] = {}
     cpu: dict[int, dict[str, float]] = {}

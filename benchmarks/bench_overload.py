@@ -3,41 +3,25 @@ goodput; the rest has to be refused, quickly. Functions that burn 10 ms of CPU, 
 
 from __future__ import annotations
 
-import json
-import shutil
-import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 from closed import closed_loop
+from openloop import BURN, SLEEP, open_loop
 from report import Bar, finish, table
-from subject import NAMESPACE, BenchmarkError, Subject
+from subject import NAMESPACE, Subject
 
-_BURN = """import time
-def main(args):
-    end = time.thread_time() + 0.010
-    while time.thread_time() < end:
-        pass
-    return {'ok': True}
-"""
-_SLEEP = "import time\ndef main(args):\n    time.sleep(0.050)\n    return {'ok': True}\n"
 _SETTINGS = {"UPWHISK_NODE_MEMORY_MB": "2048"}
 _CALLERS = 16
 _PEAK_S, _OVERLOAD_S = 5, 10
 _TIMES = 5
-_GRACE_S = 40
-"""Longer than work may wait in the queue."""
 _REFUSAL_MS = 50.0
-_REFUSALS = ("429", "503")
 
 
 def main() -> int:
-    if shutil.which("node") is None:
-        raise BenchmarkError("node is missing")
     results: dict[str, dict[str, Any]] = {}
-    for name, code in (("burn 10 ms", _BURN), ("sleep 50 ms", _SLEEP)):
+    for name, code in (("burn 10 ms", BURN), ("sleep 50 ms", SLEEP)):
         with Subject(_SETTINGS) as platform:
             results[name] = _measure(platform, code)
     rows = []
@@ -62,39 +46,19 @@ def main() -> int:
 def _measure(platform: Subject, code: str) -> dict[str, Any]:
     platform.deploy("work", code)
     url = f"http://{platform.host}:{platform.port}{NAMESPACE}/actions/work?blocking=true"
-    headers = {"Authorization": platform.authorization, "Content-Type": "application/json"}
+    headers = platform.headers
     closed_loop(url, headers, callers=_CALLERS, seconds=2)
     peak = closed_loop(url, headers, callers=_CALLERS, seconds=_PEAK_S)
     time.sleep(0.5)
     offered = peak.per_s * _TIMES
-    result = _open_loop(url, headers, offered)
-    other = {s: n for s, n in result["statuses"].items() if s != "200" and s not in _REFUSALS}
-    goodput = result["good_in_time"] / _OVERLOAD_S
+    result = open_loop([url], headers, offered, _OVERLOAD_S)
     return {
         "peak_per_s": round(peak.per_s, 1),
         "offered_per_s": round(offered, 1),
-        "goodput_per_s": round(goodput, 1),
-        "share": round(goodput / peak.per_s, 3),
-        "other": sum(other.values()) + result["unanswered"],
+        "share": round(result["goodput_per_s"] / peak.per_s, 3),
         "peak": peak.figures(),
         **result,
     }
-
-
-def _open_loop(url: str, headers: dict[str, str], rate: float) -> dict[str, Any]:
-    plan = {
-        "url": url, "headers": headers, "body": "{}", "rate": rate, "seconds": _OVERLOAD_S,
-        "grace_s": _GRACE_S, "connections": 4096,
-    }  # fmt: skip
-    script = Path(__file__).with_name("openloop.mjs")
-    done = subprocess.run(
-        ["node", str(script), json.dumps(plan)],
-        capture_output=True, text=True, timeout=_OVERLOAD_S + _GRACE_S + 30, check=False,
-    )  # fmt: skip
-    if done.returncode != 0:
-        raise BenchmarkError(f"openloop.mjs failed: {done.stderr[-500:]}")
-    result: dict[str, Any] = json.loads(done.stdout)
-    return result
 
 
 if __name__ == "__main__":

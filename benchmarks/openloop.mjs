@@ -1,23 +1,25 @@
 // Open-loop load: calls leave by schedule, whether or not earlier ones were answered.
-// node openloop.mjs '{"url","headers","body","rate","seconds","grace_s","connections"}' prints one JSON line.
+// node openloop.mjs '{"urls","headers","body","rate","seconds","grace_s","connections"}' prints one JSON line.
+// Calls go to the urls in turn.
 //
 // Speaks HTTP/1.1 itself, over plain sockets: the generator sits on the cores that it measures, and Node's own client
 // takes 0.3 to 0.5 ms of CPU for a call, this one 0.05.
 import net from 'node:net'
 
 const plan = JSON.parse(process.argv[2])
-const target = new URL(plan.url)
 const lines = Object.entries(plan.headers).map(([name, value]) => `${name}: ${value}\r\n`).join('')
-const request = Buffer.from(
-  `POST ${target.pathname}${target.search} HTTP/1.1\r\nHost: ${target.host}\r\n${lines}` +
-  `Content-Length: ${Buffer.byteLength(plan.body)}\r\n\r\n${plan.body}`)
+const targets = plan.urls.map((text) => {
+  const url = new URL(text)
+  const request = Buffer.from(
+    `POST ${url.pathname}${url.search} HTTP/1.1\r\nHost: ${url.host}\r\n${lines}` +
+    `Content-Length: ${Buffer.byteLength(plan.body)}\r\n\r\n${plan.body}`)
+  return { host: url.hostname, port: url.port, request, idle: [], waiting: [] }
+})
 const total = Math.floor(plan.rate * plan.seconds)
 const statuses = {}
 const good = []
 const refused = []
 const lateness = []
-const idle = []
-const waiting = []
 let connections = 0
 let sent = 0
 let open = 0
@@ -27,14 +29,15 @@ const end = start + plan.seconds * 1000
 
 // One connection carries one call at a time.
 class Connection {
-  constructor() {
+  constructor(target) {
     connections += 1
+    this.target = target
     this.began = 0
     this.busy = false
     this.head = ''
     this.left = -1 // bytes of the body still to come; -1: the head is not complete
     this.status = ''
-    this.socket = net.connect({ host: target.hostname, port: target.port, noDelay: true })
+    this.socket = net.connect({ host: target.host, port: target.port, noDelay: true })
     this.socket.on('data', (data) => this.received(data))
     this.socket.on('error', () => {})
     this.socket.on('close', () => this.closed())
@@ -43,7 +46,7 @@ class Connection {
   send(began) {
     this.busy = true
     this.began = began
-    this.socket.write(request)
+    this.socket.write(this.target.request)
   }
 
   received(data) {
@@ -60,15 +63,15 @@ class Connection {
     this.left = -1
     this.busy = false
     settle(this.status, this.began)
-    const next = waiting.shift()
-    if (next === undefined) idle.push(this)
+    const next = this.target.waiting.shift()
+    if (next === undefined) this.target.idle.push(this)
     else this.send(next)
   }
 
   closed() {
     connections -= 1
-    const at = idle.indexOf(this)
-    if (at >= 0) idle.splice(at, 1)
+    const at = this.target.idle.indexOf(this)
+    if (at >= 0) this.target.idle.splice(at, 1)
     if (this.busy) settle('closed', this.began)
   }
 }
@@ -84,14 +87,14 @@ function settle(status, began) {
   if (sent === total && open === 0) report()
 }
 
-function call(due) {
+function call(due, target) {
   open += 1
   const began = performance.now()
   lateness.push(began - due)
-  const free = idle.pop()
+  const free = target.idle.pop()
   if (free !== undefined) free.send(began)
-  else if (connections < plan.connections) new Connection().send(began)
-  else waiting.push(began)
+  else if (connections < plan.connections) new Connection(target).send(began)
+  else target.waiting.push(began)
 }
 
 function percentiles(values) {
@@ -114,7 +117,7 @@ function tick() {
   const due = Math.min(total, Math.floor((performance.now() - start) * plan.rate / 1000))
   while (sent < due) {
     sent += 1
-    call(start + sent * 1000 / plan.rate)
+    call(start + sent * 1000 / plan.rate, targets[sent % targets.length])
   }
   if (sent < total) setTimeout(tick, 1)
   else setTimeout(report, plan.grace_s * 1000)

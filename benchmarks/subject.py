@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Any, Self
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.append(str(ROOT / "tests"))  # benchmarks of a fleet start it as its tests do
 START_S = 60
 STOP_S = 45
 NAMESPACE = "/api/v1/namespaces/_"
@@ -102,6 +103,11 @@ class Subject:
     @property
     def authorization(self) -> str:
         return "Basic " + base64.b64encode(self.key.encode()).decode()
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Of a call by a load generator."""
+        return {"Authorization": self.authorization, "Content-Type": "application/json"}
 
     def request(self, method: str, path: str, body: bytes | None = None) -> tuple[int, bytes]:
         """Status and body, on the one connection that is kept open."""

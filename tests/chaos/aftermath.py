@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-import urllib.request
 from pathlib import Path
 
 from crash import victims
 from fleet.fleet import Fleet
+from fleet.metrics import metrics_of
 
 from upwhisk.cli.fleet_parts import bus_of, registry_of
 from upwhisk.common.settings import load_settings
@@ -38,7 +38,7 @@ class Aftermath:
     def _findings(self) -> list[str]:
         found: list[str] = []
         for url in self._fleet.urls:
-            shown = _metrics(url)
+            shown = metrics_of(url)
             found += [f"{url}: {name} is {shown.get(name)}, not {want:g}" for name, want in _IDLE.items() if shown.get(name) != want]
         return found + asyncio.run(self._services()) + self._host()
 
@@ -65,9 +65,3 @@ class Aftermath:
         if len(instances) <= living:
             return []
         return [f"{len(instances)} instances on this host, {living} nodes run: {sorted(instances)}"]
-
-
-def _metrics(url: str) -> dict[str, float]:
-    with urllib.request.urlopen(f"{url}/metrics", timeout=5) as answer:
-        lines = answer.read().decode().splitlines()
-    return {line.split(" ")[0]: float(line.split(" ")[1]) for line in lines if line and not line.startswith("#") and "{" not in line}

@@ -14,6 +14,7 @@ from services.waiting import until
 READY_S = 60.0
 DRAIN_S = 45.0
 _READY = " is ready"
+_METRICS = "  metrics: "
 
 
 class Member:
@@ -32,6 +33,13 @@ class Member:
     @property
     def pid(self) -> int:
         return self._own().pid
+
+    @property
+    def metrics_url(self) -> str:
+        """Where a node that is ready serves its metrics."""
+        if not until(lambda: bool(self._line_with(_METRICS)), READY_S):
+            raise Unavailable(f"{self.name} does not say where its metrics are")
+        return self._line_with(_METRICS).removeprefix(_METRICS.strip()).removesuffix("/metrics").strip()
 
     @property
     def running(self) -> bool:
@@ -73,10 +81,14 @@ class Member:
         self.start()
 
     def _find_ready(self) -> str:
+        self.ready_line = self._line_with(_READY)
+        return self.ready_line
+
+    def _line_with(self, text: str) -> str:
+        """The first since the last launch; empty if there is none."""
         with self.log_file.open(errors="replace") as stream:
             stream.seek(self._before)
-            self.ready_line = next((line.strip() for line in stream if _READY in line), "")
-        return self.ready_line
+            return next((line.strip() for line in stream if text in line and line.endswith("\n")), "")
 
     def _own(self) -> Child:
         if self._child is None:

@@ -21,6 +21,7 @@ from upwhisk.common.errors import (
 )
 from upwhisk.common.ids import new_transaction_id
 from upwhisk.common.resource import Resource
+from upwhisk.controller.api.doors import bind, open_doors
 from upwhisk.controller.api.errors import error_reply, unexpected_reply
 from upwhisk.controller.api.operators_access import may_operate
 from upwhisk.controller.api.protocol import ApiConnections
@@ -34,7 +35,6 @@ log = structlog.get_logger(__name__)
 _NO_ROUTE: Final = "The requested resource could not be found."
 _API: Final = ("/api/v1/", "/upwhisk/v1/")
 _MAX_TRANSACTION_ID: Final = 255
-_BACKLOG: Final = 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,21 +98,15 @@ class ApiServer(Resource):
         connections = ApiConnections(self._serve, self._settings.header_timeout_s)
         self._runner = web.ServerRunner(connections, shutdown_timeout=self._settings.drain_s)
         await self._runner.setup()
-        site = web.TCPSite(
-            self._runner,
-            self._settings.host,
-            self._settings.port,
-            backlog=_BACKLOG,
-            ssl_context=self._settings.security.tls,
-        )
         try:
-            await site.start()
+            listeners = await bind(self._settings.host, self._settings.port)
+            for listener in listeners:
+                await open_doors(self._runner, listener, self._settings.security.tls)
         except OSError as error:
             where = f"{self._settings.host}:{self._settings.port}"
             raise StartupError(f"cannot listen on {where}: {error.strerror or error}") from None
         if self._settings.unix_path is not None:
-            listener = bind_private(Path(self._settings.unix_path))
-            await web.SockSite(self._runner, listener, backlog=_BACKLOG).start()
+            await open_doors(self._runner, bind_private(Path(self._settings.unix_path)))
 
     def drain(self) -> None:
         """From now on the API answers 503; what is being handled goes on."""

@@ -1,0 +1,60 @@
+"""New connections are accepted several in a turn of the loop, whatever is ready on the others."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import cast
+
+import pytest
+import uvloop
+from aiohttp import web
+
+from upwhisk.controller.api.doors import bind, open_doors
+
+_CALLERS = 200
+
+
+async def _turns_until_accepted() -> int:
+    """Turns of the loop until all of many callers at once are connected."""
+    accepted = 0
+
+    async def answer(request: web.BaseRequest) -> web.StreamResponse:
+        return web.Response()
+
+    class Counting(web.Server):
+        def __call__(self) -> web.RequestHandler:
+            nonlocal accepted
+            accepted += 1
+            return cast(web.RequestHandler, super().__call__())
+
+    runner = web.ServerRunner(Counting(answer))
+    await runner.setup()
+    (listener,) = await bind("127.0.0.1", 0)
+    await open_doors(runner, listener)
+    callers = [socket.create_connection(runner.addresses[0]) for _ in range(_CALLERS)]  # the kernel's queue has them now
+    turns = 0
+    try:
+        while accepted < _CALLERS and turns <= _CALLERS:
+            await asyncio.sleep(0)
+            turns += 1
+    finally:
+        for caller in callers:
+            caller.close()
+        await runner.cleanup()
+    assert accepted == _CALLERS
+    return turns
+
+
+def test_many_are_accepted_in_one_turn() -> None:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        assert runner.run(_turns_until_accepted()) <= _CALLERS // 8
+
+
+async def test_an_address_in_use_is_an_error() -> None:
+    (taken,) = await bind("127.0.0.1", 0)
+    port = taken.getsockname()[1]
+    with taken:
+        taken.listen()
+        with pytest.raises(OSError, match="in use"):
+            await bind("127.0.0.1", port)
