@@ -8,10 +8,11 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from compose.callers import Api, Load
+from compose.callers import Api
 from compose.files import BASE, is_one_shot, services
 from compose.images import Images
 from compose.stack import Stack
+from fleet.load import Load
 
 pytestmark = [pytest.mark.external_service, pytest.mark.slow, pytest.mark.timeout(900)]
 
