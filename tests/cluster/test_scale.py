@@ -42,7 +42,7 @@ def test_no_node_has_more_than_its_permits(crowd: Fleet) -> None:
     callers = Proxied(crowd)
     with Occupancy(crowd, every_s=0.1) as occupancy, Load(callers, "nap", CALLERS) as load:
         load.wait_answered(400)
-    assert load.failures == []
+    assert load.said == []
     assert occupancy.looks >= 10
     names = {node.name for node in crowd.invokers}
     for most in (occupancy.open, occupancy.booked, most_at_once(callers.records)):
@@ -56,7 +56,7 @@ def test_a_new_node_takes_work(crowd: Fleet) -> None:
         node = crowd.add_invoker()
         node.wait_ready()
         wait_for(lambda: work_taken(node) > 0, "the new node has work")
-    assert load.failures == []
+    assert load.said == []
 
 
 def test_a_dead_node_gets_nothing(crowd: Fleet) -> None:
@@ -89,7 +89,7 @@ def test_a_rolling_restart_fails_no_call(crowd: Fleet) -> None:
             load.wait_answered(30)
             member.start()
         load.wait_answered(30)
-    assert load.failures == []
+    assert load.said == []
     assert len(callers.accepted) > 30
     client = at(crowd, 1)
     assert all(client.record(id_)["response"]["success"] for id_ in callers.accepted)

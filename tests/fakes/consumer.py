@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from upwhisk.common.messages import Message
+from upwhisk.common.forms import Received
 from upwhisk.common.spi.bus import Delivery, MessageBus, Subscription
 
 
@@ -24,7 +24,7 @@ class Consumer:
             self.most = max(self.most, len(self.open))
 
     @property
-    def messages(self) -> list[Message]:
+    def messages(self) -> list[Received]:
         return [delivery.message for delivery in self.deliveries]
 
     def finish(self, index: int = 0) -> None:

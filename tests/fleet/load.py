@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from types import TracebackType
@@ -40,6 +41,11 @@ class Load:
         self._over.set()
         for thread in self._threads:
             thread.join(_CALL_S)
+
+    @property
+    def said(self) -> list[str]:
+        """The failures, for people."""
+        return [f"{when:.3f}: {status} {json.dumps(answer)[:1500]}" for when, status, answer in self.failures]
 
     def wait_answered(self, more: int, deadline_s: float = 60.0) -> None:
         """Until so many more calls were answered well."""

@@ -29,6 +29,8 @@ class Member:
         self.log_file = self.folder / "log"
         self._child: Child | None = None
         self.ready_line = ""
+        self.program = ["-m", "upwhisk.cli"]
+        """What the interpreter runs at the next launch: another release has another program."""
 
     @property
     def pid(self) -> int:
@@ -48,7 +50,7 @@ class Member:
     def launch(self) -> None:
         """Start it and do not wait."""
         self._before = self.log_file.stat().st_size if self.log_file.exists() else 0
-        command = [sys.executable, "-m", "upwhisk.cli", *self._arguments]
+        command = [sys.executable, *self.program, *self._arguments]
         self._child = Child(command, self.log_file, self._environment, self.folder)
         self._child.start()
 

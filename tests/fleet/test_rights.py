@@ -20,8 +20,9 @@ from upwhisk.backends.bus.kafka import KafkaBus
 from upwhisk.backends.nodes.consul import ConsulRegistry
 from upwhisk.backends.store.couchdb import CouchStore
 from upwhisk.common.errors import ConfigurationError, Unavailable
+from upwhisk.common.forms import Received
 from upwhisk.common.ids import ActivationId, NodeId
-from upwhisk.common.messages import Begun, Message
+from upwhisk.common.messages import Begun
 from upwhisk.common.settings import ConsulSettings, CouchDBSettings, KafkaSettings
 from upwhisk.common.spi.bus import Delivery, controller_topic, node_topic
 from upwhisk.common.spi.nodes import NodeReport
@@ -69,7 +70,7 @@ async def test_without_rules_a_login_may_nothing(broker: Broker) -> None:
 async def test_a_node_reads_its_topic_and_writes_to_logs_that_are_there(broker: Broker) -> None:
     await broker.granted()
     await broker.granted()  # repeatable
-    taken: list[Message] = []
+    taken: list[Received] = []
 
     def deliver(delivery: Delivery) -> None:
         taken.append(delivery.message)

@@ -21,6 +21,7 @@ class FleetHealth:
     async def components(self) -> Mapping[str, ComponentHealth]:
         parts = self._parts
         logs = ", ".join(f"{each.name} ({len(each.ledger.pending)} under way)" for each in self._hosting.logs())
+        logs = "; ".join([logs, *self._hosting.unreadable()])
         return {
             "store": _of(parts.documents.accepts_work(), "reachable"),
             "bus": _of(parts.bus.problem(), "reachable"),

@@ -15,6 +15,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from upwhisk.cli.version import installed_version
+from upwhisk.common.forms import UNREADABLE
 from upwhisk.common.retry import RETRIES
 from upwhisk.invoker.tally import Tally
 from upwhisk.loadbalancer.balancer import Balancer
@@ -102,6 +103,13 @@ class RetryMetrics(Collector):
         yield _counter("upwhisk_retries", "Requests to a service that were tried again", "service", RETRIES)
 
 
+class MessageMetrics(Collector):
+    """What this process received and could not read."""
+
+    def collect(self) -> Iterator[Metric]:
+        yield _counter("upwhisk_messages_unreadable", "Messages of a form that is not read here", "message", UNREADABLE)
+
+
 class BuildMetrics(Collector):
     """Which release this is."""
 
@@ -111,7 +119,7 @@ class BuildMetrics(Collector):
 
 def process_collectors() -> tuple[Collector, ...]:
     """What every process shows of itself: `process_*` (memory, CPU, descriptors), its release, its retries."""
-    return BuildMetrics(), RetryMetrics(), ProcessCollector(registry=None)
+    return BuildMetrics(), MessageMetrics(), RetryMetrics(), ProcessCollector(registry=None)
 
 
 def _counter(name: str, text: str, label: str, counts: Mapping[str, int]) -> CounterMetricFamily:

@@ -1,7 +1,7 @@
 """What travels on the bus, and the one way it is encoded.
 
-Every message carries the version of its form; this release reads version 1. Embedded buses hand the objects over
-as they are, others encode them as MessagePack.
+Every message carries the version of its form; this release writes version 1. Other forms: `forms.py`. Embedded buses hand
+the objects over as they are, others encode them as MessagePack.
 """
 
 from __future__ import annotations
@@ -102,7 +102,8 @@ class Completion(msgspec.Struct, frozen=True, kw_only=True, tag="completion"):
 
 
 class Returned(msgspec.Struct, frozen=True, kw_only=True, tag="returned"):
-    """A node hands work back that it has not started; the balancer places it once more."""
+    """A node hands work back that it has not started; the balancer places it once more. `unread`: the node cannot read
+    what it was sent."""
 
     activation_id: ActivationId
     node: NodeId
@@ -110,6 +111,7 @@ class Returned(msgspec.Struct, frozen=True, kw_only=True, tag="returned"):
     reason: str
     dispatch: int = 0
     form: int = FORM
+    unread: bool = False
 
 
 class Accepted(msgspec.Struct, frozen=True, kw_only=True, tag="accepted"):
@@ -180,13 +182,14 @@ _JSON = 1
 """MessagePack extension: a value as JSON text, for integers beyond 64 bits, which MessagePack cannot hold."""
 
 
-def _extension(code: int, data: memoryview) -> Any:
+def extension(code: int, data: memoryview) -> Any:
+    """For decoders of messages."""
     if code != _JSON:
         raise ValueError(f"unknown extension {code}")
     return msgspec.json.decode(data)
 
 
-_decoder = msgspec.msgpack.Decoder(Message, ext_hook=_extension)
+_decoder = msgspec.msgpack.Decoder(Message, ext_hook=extension)
 _encode = msgspec.msgpack.Encoder().encode
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import structlog
 
+from upwhisk.common.forms import Unreadable
 from upwhisk.common.ids import NodeId
-from upwhisk.common.messages import ActivationMessage
+from upwhisk.common.messages import ActivationMessage, Returned
 from upwhisk.common.resource import Resource
-from upwhisk.common.spi.bus import Delivery, MessageBus, Subscription, node_topic
+from upwhisk.common.retry import kept_trying
+from upwhisk.common.spi.bus import Delivery, MessageBus, Subscription, controller_topic, node_topic
 from upwhisk.common.tasks import TaskOwner
 from upwhisk.invoker.activation import Runner
 from upwhisk.invoker.standing import Standing
@@ -33,11 +35,28 @@ class Consumer(Resource):
 
     def _deliver(self, delivery: Delivery) -> None:
         message = delivery.message
+        if isinstance(message, Unreadable) and message.type == "activation" and message.controller:
+            self._tasks.start(self._give_back(message, delivery), "unread")
+            return
         if not isinstance(message, ActivationMessage) or not self._standing.take(message):
             log.info("not ours to run", action="consumer.dropped", message=type(message).__name__)
             delivery.done()
             return
         self._tasks.start(self._runner.run(delivery), "activation")
+
+    async def _give_back(self, message: Unreadable, delivery: Delivery) -> None:
+        """Another node may be able to read it; else it waits for one that is."""
+        returned = Returned(
+            activation_id=message.activation_id,
+            node=self._node,
+            attempt=message.attempt,
+            dispatch=message.dispatch,
+            reason=f"This node cannot read it: {message.reason}.",
+            unread=True,
+        )
+        topic = controller_topic(message.controller)
+        await kept_trying(lambda: self._bus.send(topic, returned), what=f"answer to {message.controller}")
+        delivery.done()
 
     @property
     def open(self) -> int:

@@ -10,6 +10,7 @@ import structlog
 
 from upwhisk.common.clock import Clock
 from upwhisk.common.errors import Unavailable
+from upwhisk.common.forms import Unreadable
 from upwhisk.common.ids import ActivationId, ControllerId, NodeId
 from upwhisk.common.messages import ActivationMessage, Completion, Returned
 from upwhisk.common.model.activation import Activation
@@ -49,7 +50,7 @@ class Balancer(Resource):
         self._tasks = TaskOwner("balancer")
         self._expired: Callable[[Pending], None] = _ignore
         self._node_lost: NodeLost | None = None
-        self._unanswered: Callable[[Pending], None] | None = None
+        self._unanswered: NodeLost | None = None
         self._handover: Handover | None = None
         self._answers_to: Callable[[], str] | None = None
         self.stopping = False
@@ -71,8 +72,8 @@ class Balancer(Resource):
         whoever is told resolves its `done`."""
         self._expired = notify
 
-    def on_unanswered(self, notify: Callable[[Pending], None]) -> None:
-        """`notify` is called with work whose node lives and has not answered in time; its permit is back."""
+    def on_unanswered(self, notify: NodeLost) -> None:
+        """`notify` is called with work whose node lives and does not say how it ended, and why; its permit is back."""
         self._unanswered = notify
 
     def on_node_lost(self, notify: NodeLost) -> None:
@@ -209,9 +210,12 @@ class Balancer(Resource):
 
     # 5. The node's completion: permit back, caller answered, the next in the queue placed.
 
-    def completed(self, message: Completion | Returned) -> None:
+    def completed(self, message: Completion | Returned | Unreadable) -> None:
         """What a node answered: an outcome, which counts whatever hand-over it is of, or work that it gives back."""
         pending = self._pending.get(message.activation_id)
+        if isinstance(message, Unreadable):
+            self._not_understood(message, pending)
+            return
         if isinstance(message, Completion):
             if self._node_lost is not None:
                 self._view.report_outcome(message.node, judged(message.record))
@@ -221,8 +225,29 @@ class Balancer(Resource):
             self._release(pending)
             pending.returned += 1
             self.came_back["returned"] += 1
+            if message.unread:  # so that it is not offered the same at once, again and again
+                self._view.report_outcome(message.node, Outcome.PLATFORM_ERROR)
             self._queue.push(pending.message.namespace, pending)
         if self._queue:
+            self._drain_queue()
+
+    def _not_understood(self, message: Unreadable, pending: Pending | None) -> None:
+        """What a node said in a form that this release cannot read. A start is the log's to judge."""
+        if pending is None or pending.permit is None or message.dispatch != pending.message.dispatch:
+            return
+        if message.type == "returned":
+            returned = Returned(
+                activation_id=message.activation_id,
+                node=message.node,
+                attempt=message.attempt,
+                dispatch=message.dispatch,
+                reason=message.reason,
+                unread=True,
+            )
+            self.completed(returned)
+        elif message.type == "completion" and self._unanswered is not None:
+            self._release(pending)
+            self._unanswered(pending, f"node '{message.node}' answered in a way that is not understood: {message.reason}")
             self._drain_queue()
 
     def resolve(self, pending: Pending, record: Activation) -> None:
@@ -294,7 +319,7 @@ class Balancer(Resource):
             log.warning("no answer in time", action="balancer.unanswered", id=message.activation_id, node=message.node)
             self._view.report_outcome(message.node, Outcome.TIMEOUT, incarnation=message.incarnation)
             self._release(pending)
-            self._unanswered(pending)
+            self._unanswered(pending, f"node '{message.node}' did not say in time how the action ended")
 
     def _expire(self) -> None:
         now, now_ms = self._clock.monotonic(), self._clock.now_ms()

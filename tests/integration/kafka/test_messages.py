@@ -16,6 +16,7 @@ from integration.kafka.conftest import MakeBus
 from services.kafka import Kafka
 
 from upwhisk.common.errors import InternalError
+from upwhisk.common.forms import Unreadable
 from upwhisk.common.messages import encode_message
 
 pytestmark = pytest.mark.external_service
@@ -57,7 +58,7 @@ async def test_a_topic_that_somebody_made_too_small_says_so(
         await until(lambda: consumer.messages == [small])
 
 
-async def test_what_cannot_be_read_is_passed_over(
+async def test_rubbish_is_passed_over_and_other_forms_are_handed_over_as_such(
     kafka: Kafka, make_bus: MakeBus, prefix: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     consumer, first, last = Consumer(finishes=True), message(), message()
@@ -73,8 +74,11 @@ async def test_what_cannot_be_read_is_passed_over(
         await producer.stop()
         await bus.send("t", last)
         await subscribed(bus, consumer, credits=2)
-        await until(lambda: len(consumer.deliveries) == 2)
-        assert consumer.messages == [first, last]
+        await until(lambda: len(consumer.deliveries) == 3)
+        assert [consumer.messages[0], consumer.messages[2]] == [first, last]
+        unread = consumer.messages[1]
+        assert isinstance(unread, Unreadable)
+        assert (unread.type, unread.form, unread.activation_id) == ("activation", 99, first.activation_id)
     said = [line for line in capsys.readouterr().out.splitlines() if "kafka.unreadable" in line]
     assert len(said) == 6
     assert all(f"topic={prefix}t" in line for line in said)

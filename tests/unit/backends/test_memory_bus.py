@@ -7,13 +7,13 @@ from fakes.samples import message
 
 from upwhisk.backends.bus.memory import MemoryBus
 from upwhisk.common.errors import Unavailable
-from upwhisk.common.messages import Message
+from upwhisk.common.forms import Received
 from upwhisk.common.spi.bus import Delivery
 
 
 async def test_a_message_is_handed_over_inside_send() -> None:
     async with MemoryBus() as bus:
-        got: list[Message] = []
+        got: list[Received] = []
         await bus.subscribe("t", lambda delivery: got.append(delivery.message), credits=1).start()
         work = message()
         sent = bus.send("t", work)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from typing import cast
 
 import pytest
 import uvloop
@@ -26,7 +25,7 @@ async def _turns_until_accepted() -> int:
         def __call__(self) -> web.RequestHandler:
             nonlocal accepted
             accepted += 1
-            return cast(web.RequestHandler, super().__call__())
+            return super().__call__()
 
     runner = web.ServerRunner(Counting(answer))
     await runner.setup()

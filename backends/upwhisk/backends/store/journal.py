@@ -6,8 +6,10 @@ from collections.abc import Awaitable, Sequence
 
 from upwhisk.backends.store.commit import CommitQueue
 from upwhisk.backends.store.ledger import Ledger, Row
+from upwhisk.common.errors import DataFolderError
+from upwhisk.common.forms import Unreadable, received
 from upwhisk.common.ids import ActivationId, is_activation_id
-from upwhisk.common.messages import ActivationMessage, decode_message, encode_message
+from upwhisk.common.messages import ActivationMessage, encode_message
 from upwhisk.common.model.activation import Activation, encode_record
 from upwhisk.common.spi.store import Journal, JournalEntry
 
@@ -70,6 +72,11 @@ def checked(id: ActivationId) -> ActivationId:
 
 
 def _activation(data: bytes) -> ActivationMessage:
-    message = decode_message(data)
+    message = received(data)
+    if isinstance(message, Unreadable):
+        raise DataFolderError(
+            f"accepted work '{message.activation_id}' in the data folder cannot be read ({message.reason}): start the"
+            " release that wrote it"
+        )
     assert isinstance(message, ActivationMessage)
     return message

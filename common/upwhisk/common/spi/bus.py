@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from upwhisk.common.forms import Received
 from upwhisk.common.messages import Message
 from upwhisk.common.resource import Resource
 
@@ -19,9 +20,12 @@ class BusAbilities:
 
 
 class Delivery(ABC):
-    """One message handed to a consumer. Until `done` is called it counts as not consumed."""
+    """One message handed to a consumer. Until `done` is called it counts as not consumed.
 
-    message: Message
+    What this release cannot read comes too, as `Unreadable`: the subscriber sees to it that the work ends all the same.
+    """
+
+    message: Received
 
     @abstractmethod
     def done(self) -> None:

@@ -32,11 +32,13 @@ LINGER_S = 3.0
 class ApiProtocol(web.RequestHandler):
     """One connection."""
 
-    __slots__ = ("_head_deadline", "_head_timeout_s")
+    __slots__ = ("_connections", "_head_deadline", "_head_timeout_s")
 
-    def __init__(self, manager: web.Server, head_timeout_s: float, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, connections: ApiConnections, head_timeout_s: float, loop: asyncio.AbstractEventLoop
+    ) -> None:
         super().__init__(
-            manager,
+            connections,
             loop=loop,
             keepalive_timeout=IDLE_S,
             access_log=cast(Any, None),
@@ -46,12 +48,14 @@ class ApiProtocol(web.RequestHandler):
             lingering_time=LINGER_S,
             auto_decompress=False,
         )
+        self._connections = connections
         self._head_timeout_s = head_timeout_s
         self._head_deadline: asyncio.TimerHandle | None = None
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
         if self._messages:
+            self._connections.heard(self)
             if self._head_deadline is not None:
                 self._head_deadline.cancel()
                 self._head_deadline = None
@@ -64,6 +68,7 @@ class ApiProtocol(web.RequestHandler):
         if self._head_deadline is not None:
             self._head_deadline.cancel()
             self._head_deadline = None
+        self._connections.heard(self)
         super().connection_lost(exc)
 
     def _expect_head(self) -> None:
@@ -105,6 +110,27 @@ class ApiConnections(web.Server):
     def __init__(self, handler: Handler, head_timeout_s: float) -> None:
         super().__init__(cast(Any, handler))
         self._head_timeout_s = head_timeout_s
+        self._silent: set[ApiProtocol] = set()
+        self._all_heard = asyncio.Event()
+        self._all_heard.set()
 
     def __call__(self) -> web.RequestHandler:
-        return ApiProtocol(self, self._head_timeout_s, asyncio.get_running_loop())
+        made = ApiProtocol(self, self._head_timeout_s, asyncio.get_running_loop())
+        self._silent.add(made)
+        self._all_heard.clear()
+        return made
+
+    def heard(self, connection: ApiProtocol) -> None:
+        """Its first request is there, or it is gone."""
+        if self._silent:
+            self._silent.discard(connection)
+            if not self._silent:
+                self._all_heard.set()
+
+    async def wait_heard(self, timeout_s: float) -> None:
+        """Until every connection has sent its first request: a caller whose connection was taken gets an answer."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._all_heard.wait()
+        except TimeoutError:
+            log.info("connections without a request", action="api.silent", connections=len(self._silent))

@@ -35,6 +35,9 @@ log = structlog.get_logger(__name__)
 _NO_ROUTE: Final = "The requested resource could not be found."
 _API: Final = ("/api/v1/", "/upwhisk/v1/")
 _MAX_TRANSACTION_ID: Final = 255
+_FIRST_REQUEST_S: Final = 1.0
+"""So long, after the last connection was taken, its request is waited for when the listener closes: a proxy sends a call
+elsewhere that was answered 503, not one whose connection broke."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +85,7 @@ class ApiServer(Resource):
         self._draining = False
         self._reading = Reading(settings.header_timeout_s, BodyBudget(settings.body_memory_bytes))
         self._runner: web.ServerRunner | None = None
+        self._connections: ApiConnections | None = None
 
     @property
     def port(self) -> int:
@@ -95,8 +99,8 @@ class ApiServer(Resource):
         return self._reading.budget.free
 
     async def start(self) -> None:
-        connections = ApiConnections(self._serve, self._settings.header_timeout_s)
-        self._runner = web.ServerRunner(connections, shutdown_timeout=self._settings.drain_s)
+        self._connections = ApiConnections(self._serve, self._settings.header_timeout_s)
+        self._runner = web.ServerRunner(self._connections, shutdown_timeout=self._settings.drain_s)
         await self._runner.setup()
         try:
             listeners = await bind(self._settings.host, self._settings.port)
@@ -114,8 +118,13 @@ class ApiServer(Resource):
 
     async def aclose(self) -> None:
         self._draining = True
-        if self._runner is not None:
-            await self._runner.cleanup()
+        if self._runner is None:
+            return
+        for site in self._runner.sites:
+            await site.stop()
+        if self._connections is not None:
+            await self._connections.wait_heard(_FIRST_REQUEST_S)
+        await self._runner.cleanup()
 
     async def _serve(self, http: web.BaseRequest) -> web.StreamResponse:
         transaction_id = _transaction_id(http.headers.get("X-Request-ID"))
@@ -139,6 +148,8 @@ class ApiServer(Resource):
         except Exception as error:  # noqa: BLE001  the last border: logged, answered as a fault of ours
             reply = unexpected_reply(error, transaction_id)
         reply.transaction_id = transaction_id
+        if self._draining:
+            reply.close = True
         self._counts[route, reply.status] += 1
         return cast(web.StreamResponse, reply)
 

@@ -21,7 +21,7 @@ log = structlog.get_logger(__name__)
 STARTED = "The action was running on a node that was lost ({}); it is not annotated retry-safe, so it was not run again."
 UNKNOWN = "The action was handed to a node that was lost ({}); it may have run, so it was not run again."
 TRIED = f"The action was running on nodes that were lost, {MAX_ATTEMPTS} times; the last one: {{}}."
-UNANSWERED = "The node '{}' did not say in time how the action ended; it may have run, so it was not run again."
+UNANSWERED = "How the action ended is not known ({}); it may have run, so it was not run again."
 EXPIRED = "The activation waited for longer than {:.0f} s; its node was lost ({})."
 _AGAIN_S = 1.0
 
@@ -49,6 +49,21 @@ class Fences:
         await self._tasks.aclose(grace_s=0.0)
 
     def node_lost(self, pending: Pending, reason: str) -> None:
+        self._tasks.start(self._judge(pending, reason), "lost")
+
+    async def _judge(self, pending: Pending, reason: str) -> None:
+        """What the node said before it went may be in the log and not be read yet, above all of one that left in good order:
+        the registry and the bus are not in step. So first everything that is in the log by now."""
+        message = pending.message
+        log_ = self._hosting.named(message.controller) or self._hosting.log_of(message.activation_id)
+        try:
+            await log_.read_up()
+        except StoreUnavailable as error:
+            log.warning("judged without the log's end", action="fences.unread", id=message.activation_id, reason=str(error))
+        if self._balancer.find(message.activation_id) is pending and pending.permit is None:
+            self._verdict(pending, reason)
+
+    def _verdict(self, pending: Pending, reason: str) -> None:
         message = pending.message
         held = self._hosting.log_of(message.activation_id).ledger.pending.get(message.activation_id)
         attempt = started_attempts(message, None if held is None else held.attempt)
@@ -64,8 +79,8 @@ class Fences:
             case Verdict.END_EXPIRED:
                 self._end(pending, EXPIRED.format(self._max_age_s, reason))
 
-    def unanswered(self, pending: Pending) -> None:
-        self._end(pending, UNANSWERED.format(pending.message.node))
+    def unanswered(self, pending: Pending, reason: str) -> None:
+        self._end(pending, UNANSWERED.format(reason))
 
     def _end(self, pending: Pending, reason: str) -> None:
         self._tasks.start(self._settle(pending, reason), "fence")

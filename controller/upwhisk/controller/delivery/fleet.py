@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from upwhisk.common.clock import Clock
+from upwhisk.common.forms import Unreadable
 from upwhisk.common.messages import Completion, Returned
 from upwhisk.common.resource import Resource
 from upwhisk.controller.delivery.fences import Fences
@@ -49,7 +50,7 @@ class FleetDelivery(Resource):
             await self._fences.aclose()
         await self._hosting.aclose()
 
-    def _answered(self, message: Completion | Returned) -> None:
+    def _answered(self, message: Completion | Returned | Unreadable) -> None:
         self._balancer.completed(message)
 
     async def _adopted(self, log: ControllerLog) -> None:

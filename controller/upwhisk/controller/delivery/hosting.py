@@ -20,7 +20,7 @@ from upwhisk.common.resource import Resource
 from upwhisk.common.spi.bus import MessageBus
 from upwhisk.common.spi.nodes import Claim, NodeRegistry
 from upwhisk.common.tasks import TaskOwner
-from upwhisk.controller.delivery.log import Answered, ControllerLog
+from upwhisk.controller.delivery.log import Answered, ControllerLog, UnreadableLog
 from upwhisk.controller.delivery.recorder import Recorder
 
 log = structlog.get_logger(__name__)
@@ -65,6 +65,8 @@ class Hosting(Resource):
         self._own: _Hosted | None = None
         self._adopted: dict[str, _Hosted] = {}
         self._seen: dict[str, int] = {}
+        self._unreadable: dict[str, str] = {}
+        """Logs of a newer release, and why they cannot be read: they wait for a controller of that release."""
         self._membership: Claim | None = None
         self._tasks = TaskOwner("hosting")
         self._looked_at = 0.0
@@ -115,6 +117,10 @@ class Hosting(Resource):
         if self._ports.clock.monotonic() - self._looked_at > UNSEEN_S:
             return f"this controller has not seen the registry for {UNSEEN_S:.0f} s"
         return None
+
+    def unreadable(self) -> list[str]:
+        """Why logs that nobody hosts are left alone."""
+        return list(self._unreadable.values())
 
     # -- one's own log ------------------------------------------------------------------------------------------------
 
@@ -203,8 +209,10 @@ class Hosting(Resource):
         mine = {LOGS + each.name for each in self.logs()}
         open_ = [name for name, text in existing.items() if not text.startswith(RETIRED)]
         alone = [name for name in open_ if name not in held and name not in mine]
+        self._unreadable = {name: why for name, why in self._unreadable.items() if LOGS + name in alone}
         self._seen = {name: self._seen.get(name, 0) + (_LOOKS_BEFORE_ADOPTION if existing[name] == LEFT else 1) for name in alone}
-        return [name.removeprefix(LOGS) for name, times in self._seen.items() if times >= _LOOKS_BEFORE_ADOPTION]
+        orphans = [name.removeprefix(LOGS) for name, times in self._seen.items() if times >= _LOOKS_BEFORE_ADOPTION]
+        return [name for name in orphans if name not in self._unreadable]
 
     async def _adopt(self, name: str) -> None:
         claim = await self._ports.registry.claim(LOGS + name, self._owner, ttl_s=self._lease_s)
@@ -213,9 +221,13 @@ class Hosting(Resource):
         adopted = self._make(name)
         try:
             await adopted.start()
-        except UpwhiskError:
+        except UpwhiskError as error:
             await adopted.aclose()
             await claim.release()
+            if isinstance(error, UnreadableLog):
+                log.error("log not taken over", action="hosting.unreadable", log=name, reason=str(error))
+                self._unreadable[name] = str(error)
+                return
             raise
         self._adopted[name] = _Hosted(adopted, claim)
         adopted.on_lost(lambda: self._lose(adopted))

@@ -11,6 +11,7 @@ Rules, in the order of the log:
 * A hand-over counts only if it starts the attempt after the last one that has started: who decided on it before a start
   was read has to decide again.
 * An outcome of work that was never accepted (somebody waited for it) counts, once.
+* What a node said in a form that is not read may have been a start: the work counts as started.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from upwhisk.common.forms import Received, Unreadable
 from upwhisk.common.ids import ActivationId, ControllerId, NodeId
 from upwhisk.common.messages import (
     STATES,
@@ -33,13 +35,13 @@ from upwhisk.common.messages import (
     Discarded,
     Dispatched,
     Entry,
-    Message,
     Noted,
     Returned,
     Settled,
 )
 from upwhisk.common.model.activation import Activation
 
+_STARTED = frozenset({"begun", "completion"})
 REMEMBERED = 100_000
 """Ids that ended, kept to drop what comes late. Beyond them the document's own id allows one record only."""
 
@@ -76,7 +78,7 @@ class Ledger:
         self.pending: dict[ActivationId, Work] = {}
         self._ended: OrderedDict[ActivationId, None] = OrderedDict()
 
-    def apply(self, message: Message) -> Applied:
+    def apply(self, message: Received) -> Applied:
         match message:
             case Bundle():
                 return self._bundle(message)
@@ -86,15 +88,17 @@ class Ledger:
                 return self._one(message, self._begun(message))
             case Returned():
                 return self._one(message, self._returned(message))
+            case Unreadable():
+                return self._one(message, self._unread(message))
             case ActivationMessage():
                 return Applied(counted=False)
 
-    def _one(self, message: Begun | Returned, counted: bool) -> Applied:
+    def _one(self, message: Begun | Returned | Unreadable, counted: bool) -> Applied:
         return Applied(counted, kept=[message.activation_id] if counted else [])
 
     # -- what nodes say -------------------------------------------------------------------------------------------
 
-    def _begun(self, begun: Begun) -> bool:
+    def _begun(self, begun: Begun | Unreadable) -> bool:
         work = self.pending.get(begun.activation_id)
         if work is None or (begun.dispatch and begun.dispatch != work.message.dispatch):
             return False
@@ -102,7 +106,12 @@ class Ledger:
         work.attempt = max(work.attempt, begun.attempt)
         return True
 
-    def _returned(self, returned: Returned) -> bool:
+    def _unread(self, message: Unreadable) -> bool:
+        if message.type == "returned":
+            return self._returned(message)
+        return message.type in _STARTED and self._begun(message)
+
+    def _returned(self, returned: Returned | Unreadable) -> bool:
         work = self.pending.get(returned.activation_id)
         if work is None or returned.dispatch != work.message.dispatch or work.begun:
             return False

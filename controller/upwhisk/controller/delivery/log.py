@@ -9,8 +9,9 @@ from functools import partial
 import structlog
 
 from upwhisk.common.errors import StoreUnavailable
+from upwhisk.common.forms import Received, Unreadable
 from upwhisk.common.ids import ControllerId
-from upwhisk.common.messages import STATES, TAKES_OVER, Bundle, Carried, Completion, Entry, Message, Returned
+from upwhisk.common.messages import STATES, TAKES_OVER, Bundle, Carried, Completion, Entry, Returned
 from upwhisk.common.resource import Resource
 from upwhisk.common.spi.bus import Delivery, MessageBus, Subscription, controller_topic
 from upwhisk.common.tasks import TaskOwner
@@ -31,8 +32,12 @@ _CARRIED_AT_ONCE = 512
 STATE_EVERY = 500
 """Messages after which the owner says again that the log is its own."""
 
-Answered = Callable[[Completion | Returned], None]
-"""Told outcomes that count, and everything that nodes give back."""
+Answered = Callable[[Completion | Returned | Unreadable], None]
+"""Told outcomes that count, everything that nodes give back, and what they say in a form that is not read."""
+
+
+class UnreadableLog(StoreUnavailable):
+    """A controller of another release wrote to this log what this one cannot read: it is not ours to take over."""
 
 
 class ControllerLog(Resource):
@@ -110,6 +115,10 @@ class ControllerLog(Resource):
         self._gathered += entries
         return _slice(self._gathering, first, first + len(entries))
 
+    async def read_up(self) -> None:
+        """Everything that is in the log by now was read. `StoreUnavailable`: it is not known to be."""
+        await self.append([])
+
     def _flush(self) -> None:
         entries, self._gathered = self._gathered, []
         future, self._gathering = self._gathering, None
@@ -144,6 +153,9 @@ class ControllerLog(Resource):
 
     def _deliver(self, delivery: Delivery) -> None:
         message = delivery.message
+        if isinstance(message, Unreadable) and message.type == "bundle":
+            self._do_not_understand(message)
+            return  # not done: it stays in the log for a release that reads it
         applied = self.ledger.apply(message)
         for id_ in applied.carried:
             self._holds.free(id_)
@@ -161,13 +173,13 @@ class ControllerLog(Resource):
             self._carrying = True
             self._tasks.start(self._carry(), "carry")
 
-    def _tell(self, message: Message, applied: Applied) -> None:
+    def _tell(self, message: Received, applied: Applied) -> None:
         if isinstance(message, Bundle):
             if message.number == TAKES_OVER and message.owner != self._owner:
                 self._lose()
             elif message.owner == self._owner:
                 self._came_back(message.number, applied)
-        elif isinstance(message, Returned) or (isinstance(message, Completion) and applied.counted):
+        elif isinstance(message, Returned | Unreadable) or (isinstance(message, Completion) and applied.counted):
             self._answered(message)
 
     def _came_back(self, number: int, applied: Applied) -> None:
@@ -179,6 +191,15 @@ class ControllerLog(Resource):
         else:
             future.set_exception(_unavailable("another controller has taken this log over"))
             future.exception()
+
+    def _do_not_understand(self, message: Unreadable) -> None:
+        """What may be in it (work that was accepted) must not be passed over, and nothing after it can be judged."""
+        opening = self._waiting.get(TAKES_OVER)
+        self._holds.released = True
+        if opening is None:
+            self._lose()
+        elif not opening.done():
+            opening.set_exception(UnreadableLog(f"The log '{self.name}' cannot be taken over: {message.reason}."))
 
     def _lose(self) -> None:
         if self.lost or TAKES_OVER in self._waiting:

@@ -14,7 +14,7 @@ from upwhisk.backends.bus.kafka.progress import Progress
 from upwhisk.backends.bus.kafka.reader import FETCH_BYTES, Reader
 from upwhisk.backends.bus.kafka.records import Record
 from upwhisk.common.errors import InternalError, Unavailable
-from upwhisk.common.messages import Message, decode_message
+from upwhisk.common.forms import UNREADABLE, Received, Unreadable, received
 from upwhisk.common.retry import Backoff
 from upwhisk.common.spi.bus import Deliver, Delivery, Subscription
 from upwhisk.common.tasks import TaskOwner
@@ -32,7 +32,7 @@ class KafkaDelivery(Delivery):
 
     __slots__ = ("_holder", "_is_done", "message", "offset", "progress", "round")
 
-    def __init__(self, message: Message, offset: int, progress: Progress, holder: KafkaSubscription) -> None:
+    def __init__(self, message: Received, offset: int, progress: Progress, holder: KafkaSubscription) -> None:
         self.message = message
         self.offset = offset
         self.progress = progress
@@ -180,18 +180,26 @@ class KafkaSubscription(Subscription):
         self._open += 1
         self._deliver(KafkaDelivery(message, record.offset, progress, self))
 
-    def _decoded(self, record: Record) -> Message | None:
-        """None for what this release cannot read: said, and passed over."""
+    def _decoded(self, record: Record) -> Received | None:
+        """None for what is no message of ours: said, counted, and passed over."""
         try:
-            return decode_message(record.value or b"")
+            message = received(record.value or b"")
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-            form = next((value for name, value in record.headers if name == "form"), b"?")
-            log.error(
-                "unreadable message skipped",
-                action="kafka.unreadable",
-                topic=self._topic,
-                offset=record.offset,
-                form=form.decode("ascii", "replace"),
-                reason=str(error)[:200],
-            )
+            self._say_unreadable(record, "unknown", str(error))
             return None
+        if isinstance(message, Unreadable):
+            self._say_unreadable(record, message.type, message.reason)
+        return message
+
+    def _say_unreadable(self, record: Record, tag: str, reason: str) -> None:
+        UNREADABLE[tag] += 1
+        form = next((value for name, value in record.headers if name == "form"), b"?")
+        log.error(
+            "unreadable message",
+            action="kafka.unreadable",
+            topic=self._topic,
+            offset=record.offset,
+            message=tag,
+            form=form.decode("ascii", "replace"),
+            reason=reason[:200],
+        )

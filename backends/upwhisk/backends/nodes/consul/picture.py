@@ -11,9 +11,21 @@ from typing import Any
 
 import msgspec
 
+from upwhisk.common.ids import NodeId
 from upwhisk.common.spi.nodes import NodeReport, NodeState
 
 _decode = msgspec.json.Decoder(NodeReport).decode
+
+
+class _Head(msgspec.Struct):
+    """What a report of any release says."""
+
+    node: NodeId
+    version: str = ""
+    incarnation: str = ""
+
+
+_decode_head = msgspec.json.Decoder(_Head).decode
 
 
 class Health(msgspec.Struct, frozen=True):
@@ -35,15 +47,35 @@ def health_of(services: list[dict[str, Any]]) -> dict[str, Health]:
 
 
 def reports_of(entries: list[dict[str, Any]] | None) -> dict[str, NodeReport]:
-    """By name of the node; from an answer of /v1/kv. What cannot be read is left out."""
+    """By name of the node; from an answer of /v1/kv. What is no report is left out."""
     found: dict[str, NodeReport] = {}
     for entry in entries or ():
-        try:
-            report = _decode(entry["Value"] or b"")
-        except msgspec.DecodeError:
-            continue
-        found[report.node] = report
+        report = _report_in(entry["Value"] or b"")
+        if report is not None:
+            found[report.node] = report
     return found
+
+
+def _report_in(text: bytes) -> NodeReport | None:
+    """A node whose report another release wrote in a way that this one cannot read is there all the same: it is given no
+    work, and what it has is not taken for lost."""
+    try:
+        return _decode(text)
+    except msgspec.DecodeError as error:
+        reason = str(error)
+    try:
+        head = _decode_head(text)
+    except msgspec.DecodeError:
+        return None
+    return NodeReport(
+        node=head.node,
+        memory_mb=0,
+        cores=0.0,
+        state=NodeState.UNHEALTHY,
+        reason=f"what it says of itself cannot be read by this release ({reason}); the node has version {head.version or 'unknown'}",
+        version=head.version,
+        incarnation=head.incarnation,
+    )
 
 
 def picture_of(
