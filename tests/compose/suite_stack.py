@@ -142,7 +142,7 @@ def test_no_secret_is_seen_from_outside_of_its_service(stack: Stack) -> None:
     for service in services((BASE,)):
         shown = json.dumps(stack.inspect(service)) + stack.docker("logs", stack.container(service))
         if not is_one_shot(services((BASE,))[service]):
-            shown += stack.docker("top", stack.container(service), "-eo", "args")
+            shown += stack.docker("top", stack.container(service), "-eo", "pid,args")
         for name, value in texts.items():
             assert value not in shown, f"{name} in what is seen of {service}"
 
@@ -151,7 +151,7 @@ def test_processes_of_ours_are_not_root(stack: Stack) -> None:
     for service in ("controller-1", "controller-2"):
         assert stack.execute(service, "id", "-u").strip() == "10001"
     for service in ("couchdb", "kafka", "consul", "proxy"):
-        users = {line.split()[0] for line in stack.docker("top", stack.container(service), "-eo", "uid,args").splitlines()[1:] if "init" not in line}
+        users = {line.split()[0] for line in stack.docker("top", stack.container(service), "-eo", "uid,pid,args").splitlines()[1:] if "init" not in line}
         assert "0" not in users, service
 
 
