@@ -3,7 +3,7 @@ SHELL := /bin/bash
 VENV  := .venv
 PY    := $(VENV)/bin/python
 .DEFAULT_GOAL := help
-.PHONY: help setup images demo cluster chaos test lint types imports unit wheel services test-crash test-compose image test-v2 test-power clean run bench bench-tools bench-latency bench-throughput bench-cold bench-overload bench-idle bench-start bench-cli bench-cluster bench-docker bench-placement
+.PHONY: help setup images demo cluster chaos test test-cluster test-store test-compose image lint types imports unit wheel services test-crash test-v2 test-power clean run bench bench-tools bench-latency bench-throughput bench-cold bench-overload bench-idle bench-start bench-cli bench-cluster bench-docker bench-placement bench-bus
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -19,6 +19,10 @@ chaos: setup ## faults of every kind under load on a whole fleet, as root (FAULT
 	@scripts/services prepare
 	@$(PY) scripts/storm.py --faults $(or $(FAULTS),300) $(if $(SEED),--seed $(SEED)) --containers $(or $(CONTAINERS),process)
 
+test-cluster: setup ## the API suite and the tests of a fleet against real Kafka, Consul and CouchDB's stand-in
+	@scripts/services prepare
+	@$(PY) -m pytest tests/cluster tests/chaos -q
+
 cluster: setup ## a whole fleet on this machine from real parts, until Ctrl-C
 	@scripts/services prepare
 	@$(PY) scripts/cluster.py
@@ -31,6 +35,9 @@ run: setup ## start a platform on http://127.0.0.1:3233 with its data in ./data
 
 test: setup ## everything CI runs: lint, types, import contracts, all tests, the wheel
 	@scripts/test
+
+test-store: setup ## the store's suites and the API tests on CouchDB (UPWHISK_TEST_COUCHDB=http://user:password@host:port)
+	@scripts/test_store
 
 lint: setup ## style
 	@$(VENV)/bin/ruff check .
@@ -104,3 +111,6 @@ bench-cli: bench-tools ## wall time of simple commands
 
 bench-placement: setup ## one placement decision among 1 to 10,000 nodes, by policy
 	@$(PY) benchmarks/bench_placement.py
+
+bench-bus: setup ## one hop over a real Kafka: latency, rate, CPU (needs make services)
+	@$(PY) benchmarks/bench_bus.py

@@ -102,7 +102,8 @@ class Simulation:
 
     def decide(self, policy: str, choose: Callable[[], Request], decisions: int = _DECISIONS) -> Microseconds:
         """Decide, book, give another permit back."""
-        view, luck, permits, took = self.view, self.luck, self.permits, []
+        view, luck, permits = self.view, self.luck, self.permits
+        took: Microseconds = []
         for number in range(decisions + 100):
             request = choose()
             began = perf_counter_ns()
@@ -162,9 +163,7 @@ def _one_action(simulation: Simulation, policy: str, share: float) -> Microsecon
         node = place(simulation.view.fleet, request, policy).node
         if node is None:
             break
-        permit = simulation.view.book(node).take(request.key, request.demand)
-        assert permit is not None
-        simulation.permits.append(permit)
+        simulation.permits.append(simulation.view.book(node).force(request.key, request.demand))
     return simulation.decide(policy, lambda: request)
 
 
@@ -174,8 +173,8 @@ def _at_share(simulation: Simulation) -> Microseconds:
     simulation.permits.clear()
     request = Request(("space0", "space0/hot", "1-abc"), Demand(kind="python:3.11", memory_mb=128, timeout_ms=60_000))
     for node in simulation.view.nodes:
-        while (permit := node.book.take(request.key, request.demand)) is not None:
-            simulation.permits.append(permit)
+        while (taken := node.book.take(request.key, request.demand)) is not None:
+            simulation.permits.append(taken)
     return _of_all(simulation, lambda: request)
 
 
@@ -196,7 +195,8 @@ def _news(count: int) -> dict[str, Microseconds]:
 
 
 def _booking(count: int) -> Microseconds:
-    simulation, took = Simulation(count), []
+    simulation = Simulation(count)
+    took: Microseconds = []
     for _ in range(_DECISIONS):
         request = simulation.any_request()
         book = simulation.luck.choice(simulation.view.nodes).book
@@ -206,6 +206,19 @@ def _booking(count: int) -> Microseconds:
             permit.release()
         took.append((perf_counter_ns() - began) / 1000)
         simulation.view.fleet.flush()
+    return took
+
+
+def _look_at_all(count: int) -> Microseconds:
+    """The yardstick: asking every book, without choosing."""
+    simulation = Simulation(count)
+    took: Microseconds = []
+    for _ in range(50):
+        request = simulation.any_request()
+        began = perf_counter_ns()
+        for node in simulation.view.nodes:
+            node.book.refusal(request.key, request.demand)
+        took.append((perf_counter_ns() - began) / 1000)
     return took
 
 
@@ -228,6 +241,7 @@ def main() -> int:
     figures["take_and_release_us"] = _shown(_booking(largest))
     rest = figures["hard_us"] | {f"one report changed, {title}": of for title, of in figures["news_us"].items()}
     rest["take and release a permit"] = figures["take_and_release_us"]
+    rest["yardstick: asking every book"] = figures["every_book_us"] = _shown(_look_at_all(largest))
     print(f"\nat {largest:,} nodes, us\n" + table(["", "p50", "p90", "p99", "max"], [[title, *of.values()] for title, of in rest.items()]))
     bars = [Bar(f"{policy} at {largest:,} nodes, p50", of[str(largest)]["p50"], 50, "us") for policy, of in figures["us"].items()]
     bars.append(Bar("one report changed, p50", figures["news_us"]["the same objects"]["p50"] / 1000, 5, "ms"))

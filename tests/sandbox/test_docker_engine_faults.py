@@ -15,6 +15,7 @@ from services.fixtures import started
 
 from upwhisk.common.errors import ContainerCreateFailed, ContainerGone
 from upwhisk.common.spi.containers import Container
+from upwhisk.invoker.containers.docker import engine as engine_module
 from upwhisk.invoker.containers.docker.factory import DockerFactory
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.external_service, pytest.mark.timeout(240)]
@@ -70,11 +71,24 @@ async def test_guests_outlive_a_killed_engine(engine: DockerEngine, kit: DockerK
         with pytest.raises(ContainerGone):
             await run(ended, "result = 1")
         assert any("not removed" in finding for finding in factory.findings())
+        await until(lambda: "does not answer" in (factory.problem() or ""), PATIENCE_S)
         await asyncio.to_thread(engine.restart)
         assert await run(await _creates_again(factory), "result = 2") == 2
         assert await run(kept, "import builtins; result = builtins.mine") == 41
         await until(lambda: len(containers_of(kit.host, kit.run_dir)) == 2, PATIENCE_S)
-        await until(lambda: factory.findings() == (), PATIENCE_S)
+        await until(lambda: factory.findings() == () and factory.problem() is None, PATIENCE_S)
+
+
+async def test_a_creation_waits_for_an_engine_that_is_started_again(
+    engine: DockerEngine, kit: DockerKit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine_module, "RESTART_S", PATIENCE_S)  # a busy machine starts it slowly
+    async with kit.make() as factory:
+        await asyncio.to_thread(engine.kill)
+        creating = asyncio.create_task(factory.create(spec()))
+        await asyncio.wait({creating}, timeout=0.05)
+        await asyncio.to_thread(engine.restart)
+        assert await run(await creating, "result = 7") == 7
 
 
 async def test_a_guest_that_dies_without_an_engine_is_noticed(engine: DockerEngine, kit: DockerKit) -> None:

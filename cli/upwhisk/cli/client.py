@@ -65,14 +65,14 @@ class Client:
         """One object. `ClientError` if something else comes, for instance a page of another kind of server."""
         reply = self.call("GET", route, query, namespace=namespace)
         if not isinstance(reply.data, dict):
-            raise ClientError(texts.no_answer(reply.status), GENERAL, status=reply.status, hint=texts.HINT_OTHER_SERVER)
+            raise _other_server(reply)
         return reply.data
 
     def rows(self, route: str, query: Mapping[str, Any], *, namespace: str = "_") -> list[dict[str, Any]]:
         """A list of objects; `ClientError` if something else comes."""
         reply = self.call("GET", route, query, namespace=namespace)
         if not isinstance(reply.data, list) or not all(isinstance(row, dict) for row in reply.data):
-            raise ClientError(texts.no_answer(reply.status), GENERAL, status=reply.status, hint=texts.HINT_OTHER_SERVER)
+            raise _other_server(reply)
         return reply.data
 
     def put(self, route: str, body: Any, *, overwrite: bool, namespace: str = "_") -> Any:
@@ -110,7 +110,7 @@ class Client:
         """One object of what OpenWhisk's API lacks, below `/upwhisk/v1/`. `ClientError` as from `get`."""
         reply = self._checked(self.exchange("GET", quote(route, safe=_PATH_SAFE), root="upwhisk/v1"))
         if not isinstance(reply.data, dict):
-            raise ClientError(texts.no_answer(reply.status), GENERAL, status=reply.status, hint=texts.HINT_OTHER_SERVER)
+            raise _other_server(reply)
         return reply.data
 
     def namespaces(self) -> list[str]:
@@ -231,6 +231,11 @@ def refusal(reply: Reply) -> ClientError:
     if isinstance(data, dict) and "error" in data and "code" in data:
         return ClientError(f"{data['error']} (code {data['code']})", exit_code(status), status=status, hint=hint)
     return ClientError(texts.no_answer(status), exit_code(status), status=status, hint=hint or texts.HINT_OTHER_SERVER)
+
+
+def _other_server(reply: Reply) -> ClientError:
+    """An answer of success with something in it that the platform does not send there."""
+    return ClientError(texts.no_answer(reply.status), GENERAL, status=reply.status, hint=texts.HINT_OTHER_SERVER)
 
 
 def _decoded(raw: bytes) -> Any:

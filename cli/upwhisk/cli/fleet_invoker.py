@@ -81,7 +81,7 @@ class FleetInvoker:
                 PoolMetrics(node.pool.statistics),
                 ActivationMetrics(node.runner.tally),
                 *process_collectors(),
-                await stack.enter_async_context(parts.watch()),
+                await stack.enter_async_context(parts.watch(containers=factory.problem)),
             ):
                 metrics.register(collector)
             kinds = tuple(sorted(factory.abilities.kinds))

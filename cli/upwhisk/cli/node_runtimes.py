@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -68,14 +68,20 @@ class NodeRuntimes:
         """What was seen is remembered for the host."""
         guest = settings.guest
         manifest = Manifest.load(_file(guest), discover(run_dir / _CACHE))
-        library = Path(guest.python_library) if guest.python_library else None
-        if library is not None and not library.is_dir():
-            raise ConfigurationError("guest.python_library", f"there is no folder '{library}'")
-        found = tuple(manifest.installations(library=library).values())
+        python = _folder(guest.python_library, "guest.python_library")
+        node = _folder(guest.node_library and f"{guest.node_library}/node_modules", "guest.node_library")
+        installed = manifest.installations(library=python).values()
+        found = tuple(replace(one, library=node) if one.family == "nodejs" else one for one in installed)
         return cls(settings, manifest, found, manifest.all_missing(), manifest.prewarm(), run_dir, note)
 
     def kinds(self, abilities: Callable[[], FactoryAbilities]) -> NodeKinds:
         return NodeKinds(self.manifest, self.missing, abilities)
+
+
+def _folder(path: str, setting: str) -> Path | None:
+    if path and not Path(path).is_dir():
+        raise ConfigurationError(setting, f"there is no folder '{path}'")
+    return Path(path) if path else None
 
 
 def _file(guest: GuestSettings) -> Path | None:

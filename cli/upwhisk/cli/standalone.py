@@ -98,38 +98,49 @@ class Standalone:
         factory = make_factory(runtimes, str(self._data / API_SOCKET))
         parts = NodeParts(store, bus, registry, logs, factory, self._clock, runtimes.prewarm, store.journal)
         node = self._node = InvokerNode(parts, settings, version=installed_version())
-        controller = Controller(
-            ControllerParts(
-                store=store,
-                bus=bus,
-                registry=registry,
-                logs=logs,
-                kinds=runtimes.kinds(lambda: factory.abilities),
-                health=StandaloneHealth(store, registry, bus),
-                clock=self._clock,
-                phase_of=node.phase_of,
-                security=self._security,
-            ),
-            settings,
-            unix_path=str(self._data / API_SOCKET),
-        )
+        controller = self._controller(store, parts, runtimes)
         await stack.enter_async_context(node)
+        await self._measure(stack, parts, controller, node)
+        await stack.enter_async_context(controller)
+        self._findings = (*([runtimes.note] if runtimes.note else ()), *factory.findings())
+        await self._administer(stack, store, controller)
+        return controller, node
+
+    def _controller(self, store: ArtifactStore, shared: NodeParts, runtimes: NodeRuntimes) -> Controller:
+        assert self._node is not None
+        parts = ControllerParts(
+            store=store,
+            bus=shared.bus,
+            registry=shared.registry,
+            logs=shared.logs,
+            kinds=runtimes.kinds(lambda: shared.factory.abilities),
+            health=StandaloneHealth(store, shared.registry, shared.bus, shared.factory),
+            clock=self._clock,
+            phase_of=self._node.phase_of,
+            security=self._security,
+        )
+        return Controller(parts, self._settings, unix_path=str(self._data / API_SOCKET))
+
+    async def _measure(
+        self, stack: AsyncExitStack, parts: NodeParts, controller: Controller, node: InvokerNode
+    ) -> None:
         assert node.pool is not None
         assert node.runner is not None
+        watch = await stack.enter_async_context(ServiceWatch({"store": parts.store.accepts_work, "containers": parts.factory.problem}, self._clock))
         for collector in (
             PoolMetrics(node.pool.statistics),
             ActivationMetrics(node.runner.tally),
             BalancerMetrics(controller.balancer),
             *process_collectors(),
-            await stack.enter_async_context(ServiceWatch({"store": store.accepts_work}, self._clock)),
+            watch,
         ):
             controller.metrics.register(collector)
-        await stack.enter_async_context(controller)
+
+    async def _administer(self, stack: AsyncExitStack, store: ArtifactStore, controller: Controller) -> None:
+        """`upwhisk admin` reaches a running platform through a socket in its data folder."""
         subjects = WatchedSubjects(store.subjects, controller.authenticator.forget)
         commands = {**operations(subjects), **backup_operations(store)}
         await stack.enter_async_context(AdminSocket(self._data / ADMIN_SOCKET, commands))
-        self._findings = (*([runtimes.note] if runtimes.note else ()), *factory.findings())
-        return controller, node
 
     async def _drain(self, controller: Controller, node: InvokerNode) -> None:
         drain_s = self._settings.server.drain_s

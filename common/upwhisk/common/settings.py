@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Meta
 
 from upwhisk.common.errors import ConfigurationError
-from upwhisk.common.model.limits import SystemLimits
+from upwhisk.common.model.limits import Range, SystemLimits
 
 Positive = Annotated[int, Meta(ge=1)]
 NotNegative = Annotated[int, Meta(ge=0)]
@@ -91,7 +91,7 @@ class PoolSettings(_Section, frozen=True):
     freeze_after_s: Seconds = 10.0
     evict_after_s: Seconds = 600.0
     starts_at_once: Positive = 4
-    start_s: Annotated[float, Meta(gt=0)] = 60.0
+    start_s: Annotated[float, Meta(gt=0)] = 150.0
     prewarm: bool = True
 
 
@@ -113,6 +113,8 @@ class GuestSettings(_Section, frozen=True):
     """Path of a runtimes manifest that replaces the built-in one."""
     python_library: str = ""
     """Folder of packages that every Python guest can import."""
+    node_library: str = ""
+    """Folder whose `node_modules` every Node guest can require."""
 
 
 class PluginSettings(_Section, frozen=True):
@@ -251,10 +253,13 @@ def load_settings(file: Path | None = None, environment: Mapping[str, str] | Non
     for name, value in (os.environ if environment is None else environment).items():
         if name.startswith(PREFIX) and name not in RESERVED and not name.startswith("UPWHISK_TEST_"):
             _apply_variable(raw, name, value)
+    _complete_ranges(raw.get("limits"))
     try:
-        return msgspec.convert(raw, Settings, strict=False)
+        settings = msgspec.convert(raw, Settings, strict=False)
     except msgspec.ValidationError as error:
         raise ConfigurationError(*_explain(error)) from None
+    _check_ranges(settings.limits)
+    return settings
 
 
 def _read_file(file: Path) -> dict[str, Any]:
@@ -265,6 +270,21 @@ def _read_file(file: Path) -> dict[str, Any]:
         raise ConfigurationError("--config", f"cannot read '{file}': {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError("--config", f"'{file}' is not TOML: {error}") from None
+
+
+def _complete_ranges(limits: Any) -> None:
+    """Who changes one end of a range keeps the rest of it."""
+    for name, default in msgspec.to_builtins(SystemLimits()).items():
+        if isinstance(default, dict) and isinstance(limits, dict) and isinstance(limits.get(name), dict):
+            limits[name] = {**default, **limits[name]}
+
+
+def _check_ranges(limits: SystemLimits) -> None:
+    for name in limits.__struct_fields__:
+        one = getattr(limits, name)
+        if isinstance(one, Range) and not 0 <= one.min <= one.default <= one.max:
+            text = f"expected 0 <= min <= default <= max, got {one.min}, {one.default}, {one.max}"
+            raise ConfigurationError(f"limits.{name}", text)
 
 
 def _apply_variable(raw: dict[str, Any], name: str, value: str) -> None:

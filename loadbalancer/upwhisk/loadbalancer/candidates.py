@@ -11,10 +11,17 @@ from upwhisk.common.messages import Demand
 from upwhisk.loadbalancer.books import Key
 from upwhisk.loadbalancer.fleet import Fleet
 from upwhisk.loadbalancer.node import Node
-from upwhisk.loadbalancer.pools import NO_KEYS, Keys, Pool, first_with, last_outside, nth_outside, seat_of
+from upwhisk.loadbalancer.pools import (
+    NO_KEYS,
+    Keys,
+    Pool,
+    first_seats,
+    first_with,
+    last_outside,
+    nth_outside,
+    seat_of,
+)
 from upwhisk.loadbalancer.sharing import seat_at
-
-_NEAR = (1 << 240) - 1
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -97,7 +104,7 @@ class Candidates:
             mask &= sum(pool.mask for pool in self.serving.pools)  # no two pools have a node in common
         if self._shut is not None:
             mask &= ~self._shut.mask
-        seats = _seats(mask, draw % len(self.fleet.seats), self.fleet.bounds.choices)
+        seats = first_seats(mask, draw % len(self.fleet.seats), self.fleet.bounds.choices)
         return max(map(self._at, seats), key=lambda node: node.key, default=None)
 
     def _parts(self) -> Iterable[tuple[Pool, int, Keys]]:
@@ -110,17 +117,3 @@ class Candidates:
         node = self.fleet.seats[seat]
         assert node is not None, "a seat without a node is in no set"
         return node
-
-
-def _seats(mask: int, start: int, most: int) -> list[int]:
-    """The first `most` set bits from `start` on, and round."""
-    found: list[int] = []
-    for part, at in ((mask >> start, start), (mask & ((1 << start) - 1), 0)):
-        while part and len(found) < most:
-            near = part & _NEAR  # a short number: looking at the whole one costs a microsecond
-            bits = near or part
-            skipped = (bits & -bits).bit_length() - 1
-            found.append(at + skipped)
-            at += skipped + 1
-            part >>= skipped + 1
-    return found

@@ -26,8 +26,9 @@ from upwhisk.common.errors import ConfigurationError, StartupError
 from upwhisk.common.settings import CouchDBSettings
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For servers that never come."""
     monkeypatch.setattr(couchdb_client, "RETRY_S", 0.3)
 
 
@@ -128,6 +129,7 @@ async def test_a_locked_account_is_told_to_wait() -> None:
     assert "locked for some minutes" in str(failure)
 
 
+@pytest.mark.usefixtures("impatient")
 async def test_nobody_answers() -> None:
     failure = await refusal(CouchDBSettings(url=f"http://127.0.0.1:{free_ports(1)[0]}"))
     assert failure.setting == "couchdb.url"
@@ -141,6 +143,7 @@ async def test_something_else_answers(answer: Say) -> None:
     assert "no CouchDB" in str(failure)
 
 
+@pytest.mark.usefixtures("impatient")
 async def test_a_server_in_maintenance() -> None:
     shards = Say(500, {"error": "internal_server_error", "reason": "No DB shards could be opened."})
     async with scripted(ScriptedCouch(react=lambda asked: Say(200) if asked.path == "/" else shards)) as couch:
@@ -184,6 +187,7 @@ async def test_a_process_without_subjects_needs_no_key(settings: CouchDBSettings
             await store.subjects.get("guest")
 
 
+@pytest.mark.usefixtures("impatient")
 async def test_tls_with_an_authority_of_ones_own(tmp_path: Path) -> None:
     authority = Authority(tmp_path)
     files = authority.sign("couch")

@@ -183,8 +183,9 @@ def test_reasons(body: bytes, text: str) -> None:
 async def test_a_blip_is_no_outage_and_lanes_are_apart() -> None:
     clock = HastyClock()
     reach = Reach(clock)
+    seen: list[str | None] = []
     reach.failed("write", "no space")
-    seen = [reach.reason]
+    seen.append(reach.reason)
     await clock.sleep(GRACE_S)
     reach.failed("write", "still no space")
     seen.append(reach.reason)

@@ -281,3 +281,14 @@ def _fields(written: Document) -> dict[str, Any]:
     from upwhisk.backends.store.couchdb_documents import entity_fields
 
     return entity_fields(written)
+
+
+@pytest.mark.parametrize("answer", [Say(200, b'{"_id":"guest/hel'), Say(200, b"[]"), Say(302, b"")])
+async def test_an_answer_that_is_none_is_an_outage_and_no_entity(answer: Reaction) -> None:
+    async with entities(answer, answer, answer) as (store, _):
+        with pytest.raises(StoreUnavailable):
+            await store.get("guest/hello")
+        with pytest.raises(StoreUnavailable):
+            await store.put(document())
+        with pytest.raises(StoreUnavailable):
+            await store.delete("guest/hello", "1-a")

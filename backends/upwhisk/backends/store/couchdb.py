@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
 
+import structlog
+
 from upwhisk.backends.store import couchdb_accounts, couchdb_prepare, couchdb_restore
 from upwhisk.backends.store.couchdb_activations import CouchActivations
 from upwhisk.backends.store.couchdb_backup import write_backup
@@ -26,6 +28,7 @@ from upwhisk.common.spi.roles import Role
 from upwhisk.common.spi.store import DocumentStore, StoreStatistics, SubjectStore, Watcher
 from upwhisk.common.tasks import TaskOwner
 
+log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 
@@ -125,7 +128,10 @@ class CouchStore(DocumentStore):
 
     def _tell(self, id: str | None) -> None:
         for watcher in tuple(self._watchers):
-            watcher(id)
+            try:
+                watcher(id)
+            except Exception as error:  # the fault of one must not keep it from the others
+                log.error("watcher failed", action="store.watcher_failed", exc_info=error)
 
     async def _ask(self, lane: Lane) -> None:
         """The cheapest read and write that there are."""

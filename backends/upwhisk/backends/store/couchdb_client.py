@@ -53,7 +53,7 @@ class Denied(StoreUnavailable):
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
     """`path`: below the server's URL, escaped. `raw`: the answer is no JSON. `optional`: a refusal says nothing about
-    what else the user may; it is asked once."""
+    what else the user may; it is asked once. `unbuffered`: what is sent of the answer has to arrive at once."""
 
     method: str
     path: str
@@ -63,6 +63,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     timeout_s: float = REQUEST_S
     raw: bool = False
     optional: bool = False
+    unbuffered: bool = False
 
 
 def escaped(text: str) -> str:
@@ -132,7 +133,7 @@ class CouchClient:
     async def follow(self, path: str, query: dict[str, str], heartbeat_s: float) -> Answer:
         """One wait on a feed that sends a blank line every `heartbeat_s`; never repeated here."""
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_S, sock_read=3 * heartbeat_s)
-        call = Call(method="GET", path=path, query=query)
+        call = Call(method="GET", path=path, query=query, unbuffered=True)
         try:
             return await self._exchange(self._feeds, call, timeout)
         except _Failed as failure:
@@ -164,6 +165,8 @@ class CouchClient:
     async def _ask(self, session: aiohttp.ClientSession, call: Call, timeout: aiohttp.ClientTimeout) -> Answer:
         url = URL(self._base + call.path + (f"?{urlencode(call.query)}" if call.query else ""), encoded=True)
         headers = {"Accept": "*/*"} if call.raw else {}
+        if call.unbuffered:
+            headers["Accept-Encoding"] = "identity"  # a compressor on the way would keep the blank lines back
         if call.body is not None:
             headers["Content-Length"] = str(call.body.length)
         data = None if call.body is None else call.body.data

@@ -26,6 +26,8 @@ _TOOLS = (
 )
 PROXIES = Path("/opt/upwhisk/proxy")
 LIBRARY = Path("/opt/upwhisk/library")
+NODE_MODULES = Path("/node_modules")
+"""Node looks here for what it finds nowhere nearer, whether it is required or imported."""
 _BUNDLES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
 _BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 _PROBE = "import ctypes, json, sysconfig; p = sysconfig.get_paths(); print(json.dumps([p['stdlib'], p['platstdlib']]))"
@@ -84,7 +86,8 @@ def plan_root(installation: RuntimeInstallation, resolvers: tuple[str, ...]) -> 
     # At paths of their own: where they are installed, the guest's /tmp could hide them.
     plan.bind(PROXIES, installation.proxy.resolve().parent)
     if installation.library is not None:
-        plan.bind(LIBRARY, installation.library.resolve())
+        where = NODE_MODULES if installation.family == "nodejs" else LIBRARY
+        plan.bind(where, installation.library.resolve())
     for path in named(_LIBRARIES.split()):
         plan.bind(path.parent.resolve() / path.name, path.resolve())
         programs.append(path)

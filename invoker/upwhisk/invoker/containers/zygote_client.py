@@ -107,7 +107,7 @@ class Zygote:
             "mountpoint": str(settings.mountpoint),
             "proxy": str(PROXIES / one.proxy.name),
             "preload": one.preload,
-            "library": str(LIBRARY) if one.library else None,
+            "library": str(LIBRARY) if one.library and one.family == "python" else None,
             "arguments": _in_guest(one) if one.family == "nodejs" else None,
             "filter": base64.b64encode(settings.filter).decode(),
         }

@@ -14,6 +14,7 @@ from upwhisk.common.resource import Resource
 from upwhisk.common.spi.containers import Container, ContainerFactory, ContainerSpec
 from upwhisk.common.tasks import TaskOwner
 from upwhisk.invoker.pool.lease import Lease, PoolClosed, Running
+from upwhisk.invoker.pool.policy import TRIES
 from upwhisk.invoker.pool.slots import (
     Command,
     Destroy,
@@ -36,8 +37,6 @@ _BUSY_TICK_S = 0.01
 """While requests wait, guesses about who will be free soon are checked this often."""
 _STEP_S = 10.0
 """Freezing, thawing and resizing take milliseconds; what takes longer than this has failed."""
-_AT_ONCE_S = 1.0
-"""A start that fails sooner is tried again: the zygote, or the guest itself, may have been killed just then."""
 
 
 class Pool(Resource):
@@ -74,8 +73,7 @@ class Pool(Resource):
     async def acquire(self, key: WarmKey, spec: ContainerSpec, concurrency: int) -> Lease:
         """A container for one activation, with the memory that `spec` says.
 
-        `ContainerCreateFailed`, `ImageMissing`: none could be had, and trying again was in vain. Every start has
-        `limits.start_s`, and a request gives up after three that failed for it.
+        `ContainerCreateFailed`, `ImageMissing`: none could be had, and trying again was in vain.
         """
         if self._closing:
             raise PoolClosed("the node is stopping")
@@ -202,8 +200,10 @@ class Pool(Resource):
         container.on_exit(lambda: self._died(number))
 
     def _not_created(self, number: int, spec: ContainerSpec, error: ContainerError, began: float) -> None:
+        """Tried again unless that is hopeless or too late: the zygote, or the guest itself, may have been killed just
+        then. All tries for one request together take no longer than one start may."""
         now = self._clock.monotonic()
-        again = now - began <= _AT_ONCE_S and not isinstance(error, ImageMissing)
+        again = now - began <= self.state.limits.start_s / TRIES and not isinstance(error, ImageMissing)
         log.warning(
             "container not made", action="pool.create_failed", kind=spec.kind, reason=str(error), again=again
         )

@@ -38,7 +38,7 @@ class PoolLimits:
 
     memory_mb: int
     starts_at_once: int = 4
-    start_s: float = 60.0
+    start_s: float = 150.0
     freeze_after_s: float = 10.0
     evict_after_s: float = 600.0
     prewarm: dict[ContainerSpec, int] = field(default_factory=dict)

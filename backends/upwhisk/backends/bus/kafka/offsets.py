@@ -87,6 +87,13 @@ class Offsets(Resource):
             self._refused(topic, error)
             await asyncio.sleep(backoff.next_s())
 
+    async def begin(self, topic: str) -> int:
+        """Consumption begins, or goes on: the offset to read from. It is committed at once, so that who may not
+        commit learns it now. Raises `Unavailable`."""
+        position = self.progress(topic).begin(await self.committed(topic))
+        await self._commit_one(topic, position)
+        return position
+
     async def forget(self, topic: str) -> None:
         """The broker drops the offsets of removed topics by itself, but later."""
         self._progress.pop(topic, None)
@@ -155,6 +162,7 @@ class Offsets(Resource):
         if known is None:
             answer = await self._cluster.ask(FindCoordinatorRequest(group, 0))
             if answer.error_code:
+                self._refused(group, answer.error_code)
                 raise Unreachable(f"no coordinator for group {group}: {name_of(answer.error_code)}")
             known = self._coordinators[group] = answer.coordinator_id
         try:

@@ -88,8 +88,7 @@ class KafkaSubscription(Subscription):
                 while True:
                     try:
                         await self._backbone.topics.ensure(self._topic)
-                        committed = await self._backbone.offsets.committed(self._topic)
-                        return self._backbone.offsets.progress(self._topic).begin(committed)
+                        return await self._backbone.offsets.begin(self._topic)
                     except Unreachable as error:
                         reason = error.text
                     await asyncio.sleep(backoff.next_s())

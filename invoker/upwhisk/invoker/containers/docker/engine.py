@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import time
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from aiodocker.stream import Stream
 
 QUICK_S = 5.0
+RESTART_S = 3.0
+_RETRY_S = 0.1
 REMOVE_S = 20.0
 """Killing and removing take long on a busy engine; whoever waits for a removal has a deadline of their own."""
 ABSENT = 404
@@ -29,7 +32,12 @@ _CLIENTS_OWN = 600
 
 
 class EngineAway(ContainerError):
-    """No answer: the engine is not there, or was too slow. What was asked for may have happened."""
+    """No answer: the engine is not there, or was too slow. What was asked for may have happened, unless it was `unsent`:
+    there was nobody to take the call."""
+
+    def __init__(self, text: str, *, unsent: bool = False) -> None:
+        self.unsent = unsent
+        super().__init__(text)
 
 
 class EngineRefused(ContainerError):
@@ -86,6 +94,10 @@ class Engine(Resource):
 
     # -- the engine and its images ----------------------------------------------------------------------------------
 
+    async def ping(self) -> None:
+        async with _call("ping", QUICK_S):
+            await self.client._query_json("version")
+
     async def info(self) -> dict[str, Any]:
         async with _call("info", QUICK_S):
             return dict(await self.client.system.info())
@@ -112,6 +124,17 @@ class Engine(Resource):
     # -- containers ---------------------------------------------------------------------------------------------------
 
     async def create(self, name: str, config: dict[str, Any]) -> str:
+        """An engine that is just being started again is waited for, shortly."""
+        until = time.monotonic() + min(RESTART_S, self._deadline_s)
+        while True:
+            try:
+                return await self._create(name, config)
+            except EngineAway as error:
+                if not error.unsent or time.monotonic() > until:
+                    raise
+            await asyncio.sleep(_RETRY_S)
+
+    async def _create(self, name: str, config: dict[str, Any]) -> str:
         async with _call(f"create {name}", self._deadline_s):
             container = await self.client.containers.create(config, name=name)
             return str(container.id)
@@ -188,6 +211,7 @@ async def _call(what: str, deadline_s: float) -> AsyncIterator[None]:
     except DockerError as error:
         if error.status < _CLIENTS_OWN:
             raise EngineRefused(error.status, f"{what}: {error.message}") from None
-        raise EngineAway(f"the container engine does not answer '{what}': {cause_of(error)}") from None
+        unsent = isinstance(error.__context__, aiohttp.ClientConnectorError)
+        raise EngineAway(f"the container engine does not answer '{what}': {cause_of(error)}", unsent=unsent) from None
     except (aiohttp.ClientError, OSError, ValueError) as error:
         raise EngineAway(f"the container engine does not answer '{what}': {cause_of(error)}") from None
