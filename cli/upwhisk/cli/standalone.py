@@ -22,7 +22,7 @@ from upwhisk.cli.health import StandaloneHealth
 from upwhisk.cli.listener_security import security_of
 from upwhisk.cli.metrics import ActivationMetrics, BalancerMetrics, PoolMetrics, process_collectors
 from upwhisk.cli.node_runtimes import NodeRuntimes
-from upwhisk.cli.processes import StopSignal, tell_manager
+from upwhisk.cli.processes import StopSignal, spare_the_collector, tell_manager
 from upwhisk.cli.service_watch import ServiceWatch
 from upwhisk.cli.version import installed_version
 from upwhisk.common.clock import SystemClock
@@ -83,6 +83,7 @@ class Standalone:
             controller, node = await self._start(stack, store)
             url = f"{self._security.scheme}://{shown_host(self._settings.server.host)}:{controller.server.port}"
             wskprops = write_wskprops(self._data, url, key)
+            spare_the_collector()
             ready(Ready(url, key, wskprops, self._findings, node.default_network.value))
             tell_manager("READY=1")
             await self._stop.wait()

@@ -49,7 +49,7 @@ class InvocationService:
         check_final(action, call.payload)
         if action.conductor:
             raise NotYetAvailable("The conductor annotation (compositions)")
-        self._check_room(call.identity.namespace)
+        self._check_room(call.identity.namespace, waits=call.blocking)
         # 2. The message, with an id of its own.
         message = message_of(
             call.identity,
@@ -93,12 +93,12 @@ class InvocationService:
             await self._ports.store.journal.settle(record)
         return Invoked(message.activation_id, record if blocking else None)
 
-    def _check_room(self, namespace: str) -> None:
+    def _check_room(self, namespace: str, *, waits: bool) -> None:
         reason = self._ports.store.accepts_work()
         if reason is not None:
             self._ports.balancer.refused["store"] += 1
         else:
-            reason = self._ports.balancer.refusal(namespace)
+            reason = self._ports.balancer.refusal(namespace, waits=waits)
         if reason is not None:
             log.info("refused", action="invocation.refused", namespace=namespace, reason=reason)
             raise Unavailable()
