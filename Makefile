@@ -3,7 +3,7 @@ SHELL := /bin/bash
 VENV  := .venv
 PY    := $(VENV)/bin/python
 .DEFAULT_GOAL := help
-.PHONY: help setup images demo cluster chaos test test-cluster test-store lint types imports unit wheel services test-crash test-v2 test-power clean run bench bench-tools bench-latency bench-throughput bench-cold bench-overload bench-idle bench-start bench-cli bench-cluster bench-docker bench-placement bench-bus
+.PHONY: help setup images demo cluster chaos test test-cluster test-store test-compose image lint types imports unit wheel services test-crash test-v2 test-power clean run bench bench-tools bench-latency bench-throughput bench-cold bench-overload bench-idle bench-start bench-cli bench-cluster bench-docker bench-placement bench-bus
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -21,7 +21,7 @@ chaos: setup ## faults of every kind under load on a whole fleet, as root (FAULT
 
 test-cluster: setup ## the API suite and the tests of a fleet against real Kafka, Consul and CouchDB's stand-in
 	@scripts/services prepare
-	@$(PY) -m pytest tests/cluster tests/chaos -q
+	@$(PY) -m pytest tests/cluster tests/chaos/suite_short_form.py -q
 
 cluster: setup ## a whole fleet on this machine from real parts, until Ctrl-C
 	@scripts/services prepare
@@ -59,6 +59,13 @@ services: setup ## fetch and build the real Kafka, Consul, Docker... that tests 
 
 test-crash: setup ## kill -9 at random moments under load, as root (ROUNDS=200 IDS=500 SEED=...)
 	@$(PY) scripts/crash_rounds.py --rounds $(or $(ROUNDS),200) --ids $(or $(IDS),500) $(if $(SEED),--seed $(SEED))
+
+test-compose: setup ## the fleet of compose/ in containers from local builds, and the units under systemd (root, Debian; 10 minutes)
+	@scripts/services prepare docker kafka consul couchdb compose
+	@scripts/services apart -- $(PY) -m pytest tests/compose/suite_*.py -q
+
+image: ## build the project's image, upwhisk:VERSION
+	docker build --build-arg REVISION=$$(git rev-parse HEAD) -t upwhisk:$$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml) .
 
 test-v2: setup ## the sandbox on cgroup v2, in a virtual machine without acceleration (root, Debian; some minutes)
 	@$(PY) -m pytest tests/vm/suite_v2.py -q -s -p no:cacheprovider

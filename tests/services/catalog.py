@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from services import compose_tool, consul, couchdb, debian, docker_engine, kafka, toxiproxy
+from compose import prepared
+from services import consul, couchdb, debian, docker_engine, kafka, toxiproxy
 from services.errors import Unavailable
 
 
@@ -27,7 +28,9 @@ CATALOG = {
     "couchdb": Entry("pouchdb-server 4.2.0, from npm", couchdb.prepare, couchdb.PROGRAMS),
     "docker": Entry("Docker engine, Debian's", docker_engine.prepare, docker_engine.PROGRAMS),
     "toxiproxy": Entry("Toxiproxy 2.12.0, built from source", toxiproxy.prepare),
-    "compose": Entry("docker compose 2.40.3, built from source", compose_tool.prepare, is_usual=False),
+    "compose": Entry(
+        "docker compose 2.40.3, built from source, and a Debian for images", prepared.prepare, prepared.PROGRAMS, is_usual=False
+    ),
 }
 
 

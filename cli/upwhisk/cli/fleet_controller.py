@@ -31,7 +31,7 @@ from upwhisk.controller.delivery.fleet import FleetDelivery
 from upwhisk.controller.delivery.hosting import Hosting, HostingPorts
 from upwhisk.controller.delivery.recorder import Recorder
 from upwhisk.controller.delivery.store import DeliveredStore
-from upwhisk.controller.delivery.sweep import Sweep
+from upwhisk.controller.delivery.sweep import Retention, Sweep
 
 log = structlog.get_logger(__name__)
 
@@ -116,5 +116,10 @@ class FleetController:
         ):
             controller.metrics.register(collector)
         await stack.enter_async_context(controller)
-        await stack.enter_async_context(Sweep(parts.bus, parts.registry, self._clock, self._name))
+        await stack.enter_async_context(Sweep(parts.bus, parts.registry, self._clock, self._name, _retention(parts)))
         return controller
+
+
+def _retention(parts: FleetParts) -> Retention | None:
+    retention = getattr(parts.documents, "retention", None)
+    return None if retention is None else retention.sweep

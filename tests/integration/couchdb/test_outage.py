@@ -63,7 +63,7 @@ async def test_a_killed_server_is_said_and_its_return_too(own: PouchDB, tmp_path
         assert time.monotonic() - began < 1
         await asyncio.to_thread(own.restart)
         await works_again(store)
-        await until(lambda: None in told)
+        await until(lambda: told.count(None) == 2)  # both feeds go on from now
         assert await store.activations.put([kept, record()]) == 1
         assert await store.activations.count(ALL) == 2
         await store.entities.put(document())

@@ -1,9 +1,12 @@
-"""Topics that belong to nobody any more go: of logs that ended, of nodes that were removed. One controller does it at a time.
+"""What one controller of a fleet does for all: topics that belong to nobody any more go (of logs that ended, of nodes that
+were removed), and records that are too old or too many.
 
 A late answer of a node makes the topic of a log anew that was removed, so this goes on for ever.
 """
 
 from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
 
 import structlog
 
@@ -19,18 +22,27 @@ log = structlog.get_logger(__name__)
 
 LEADER = "leader/sweep"
 EVERY_S = 10.0
+RETENTION_S = 60.0
 KEPT_S = 600.0
 """A log that has ended keeps its topic so long, longer than any controller goes on without having seen the registry."""
 _TTL_S = 15.0
+Retention = Callable[[], Awaitable[int]]
+"""Removes records; how many."""
 _PREFIXES = (controller_topic(""), node_topic(""))
 
 
 class Sweep(Resource):
-    def __init__(self, bus: MessageBus, registry: NodeRegistry, clock: Clock, owner: str) -> None:
+    """`retention` removes records beyond their bounds; None for a store that does it by itself."""
+
+    def __init__(
+        self, bus: MessageBus, registry: NodeRegistry, clock: Clock, owner: str, retention: Retention | None
+    ) -> None:
         self._bus = bus
         self._registry = registry
         self._clock = clock
         self._owner = owner
+        self._retention = retention
+        self._retained_at = float("-inf")
         self._orphans: set[str] = set()
         self._tasks = TaskOwner("sweep")
 
@@ -47,6 +59,7 @@ class Sweep(Resource):
                 claim = await self._registry.claim(LEADER, self._owner, ttl_s=_TTL_S)
                 if claim is not None:
                     await self.sweep()
+                    await self._retain()
             except UpwhiskError as error:
                 log.info("not swept", action="sweep.failed", reason=str(error))
 
@@ -63,6 +76,12 @@ class Sweep(Resource):
             log.info("topic removed", action="sweep.removed", topic=topic)
         self._orphans = orphans - gone
         return len(gone)
+
+    async def _retain(self) -> None:
+        now = self._clock.monotonic()
+        if self._retention is not None and now - self._retained_at >= RETENTION_S:
+            self._retained_at = now
+            await self._retention()
 
     async def _forget_retired(self) -> None:
         now_ms = self._clock.now_ms()
