@@ -36,6 +36,7 @@ from upwhisk.controller.api.admin_socket import AdminSocket
 from upwhisk.controller.api.server import ListenerSecurity
 from upwhisk.controller.app import Controller, ControllerParts
 from upwhisk.controller.auth import WatchedSubjects
+from upwhisk.controller.catalog import Catalog
 from upwhisk.invoker.app import InvokerNode, NodeParts
 
 log = structlog.get_logger(__name__)
@@ -98,9 +99,12 @@ class Standalone:
         logs = await stack.enter_async_context(load("logs", settings.plugins.logs)())
         runtimes = await asyncio.to_thread(NodeRuntimes.find, settings)
         factory = make_factory(runtimes, str(self._data / API_SOCKET))
-        parts = NodeParts(store, bus, registry, logs, factory, self._clock, runtimes.prewarm, store.journal)
+        catalog = Catalog(store.entities)
+        parts = NodeParts(
+            store, bus, registry, logs, factory, self._clock, runtimes.prewarm, store.journal, catalog.known
+        )
         node = self._node = InvokerNode(parts, settings, version=installed_version())
-        controller = self._controller(store, parts, runtimes)
+        controller = self._controller(store, parts, runtimes, catalog)
         await stack.enter_async_context(node)
         await self._measure(stack, parts, controller, node)
         await stack.enter_async_context(controller)
@@ -108,7 +112,9 @@ class Standalone:
         await self._administer(stack, store, controller)
         return controller, node
 
-    def _controller(self, store: ArtifactStore, shared: NodeParts, runtimes: NodeRuntimes) -> Controller:
+    def _controller(
+        self, store: ArtifactStore, shared: NodeParts, runtimes: NodeRuntimes, catalog: Catalog
+    ) -> Controller:
         assert self._node is not None
         parts = ControllerParts(
             store=store,
@@ -120,6 +126,7 @@ class Standalone:
             clock=self._clock,
             phase_of=self._node.phase_of,
             security=self._security,
+            catalog=catalog,
         )
         return Controller(parts, self._settings, unix_path=str(self._data / API_SOCKET))
 
