@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
 
 import pytest
+from fakes.migrants import everything
 from fakes.samples import START_MS, document, record
 
 from upwhisk.backends.store import couchdb_inventory, inventory
 from upwhisk.common.ids import new_activation_id
 from upwhisk.common.model.activation import decode_record, encode_record
 from upwhisk.common.model.identity import NamespaceKey, NamespaceLimits, Subject
-from upwhisk.common.spi.store import DocumentStore, Page
-
-T = TypeVar("T")
+from upwhisk.common.spi.store import DocumentStore
 
 
 @pytest.fixture(autouse=True)
@@ -23,16 +20,6 @@ def _small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (inventory, couchdb_inventory):
         monkeypatch.setattr(module, "PAGE_NAMES", 3)
         monkeypatch.setattr(module, "PAGE_RECORDS", 4)
-
-
-async def everything(read: Callable[[str], Awaitable[Page[T]]]) -> list[T]:
-    found: list[T] = []
-    after: str | None = ""
-    while after is not None:
-        page = await read(after)
-        found += page.items
-        after = page.next
-    return found
 
 
 async def test_nothing(store: DocumentStore) -> None:

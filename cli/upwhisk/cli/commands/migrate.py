@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -109,7 +110,7 @@ async def _run(ends: Ends, rules: Rules, *, verify: bool) -> tuple[Tally, Tally 
         passes = [rules, replace(rules, writes=False, overwrite=False)] if verify else [rules]
         tallies: list[Tally] = []
         for each in passes:
-            progress = Progress(click.get_text_stream("stderr"), records)
+            progress = Progress(sys.stderr, records)
             try:
                 tallies.append(await Migration(source, target, each, progress).run())
             finally:
