@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import signal
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -21,9 +22,14 @@ from services.toxiproxy import Proxy, Toxiproxy
 
 from upwhisk.backends.store.couchdb import CouchStore
 from upwhisk.backends.store.sqlite import SQLiteStore
+from upwhisk.cli import migration
+from upwhisk.cli.failure import Failure
+from upwhisk.cli.migration_ends import AGAIN, Ends, opened
+from upwhisk.cli.migration_progress import Progress
+from upwhisk.cli.migration_verdict import Rules
 from upwhisk.common.model.activation import decode_record
 from upwhisk.common.model.identity import NamespaceKey, Subject
-from upwhisk.common.settings import CouchDBSettings
+from upwhisk.common.settings import CouchDBSettings, Settings
 
 pytestmark = [pytest.mark.external_service, pytest.mark.timeout(180)]
 THERE = ("migrate", "embedded", "couchdb", "--config", "fleet.toml")
@@ -112,7 +118,9 @@ async def test_what_differs_is_said_and_stays(command: Command, data: Path, flee
     assert kept.code == 1
     assert "conflicts: subjects 'guest': keys" in kept.err
     assert "--overwrite" in kept.err
-    assert "read again on both sides: 1 of 36 differ" in kept.err
+    assert kept.lines[-1] == (
+        "copied 35, 0 were there, 1 left; read again on both sides: 1 of 36 differ or are missing in the target"
+    )
     async with CouchStore(fleet, KEEP_ALL) as couch:
         assert await couch.subjects.get("guest") == theirs
         assert await couch.subjects.get("alice") is not None
@@ -214,6 +222,41 @@ async def test_an_outage_in_the_middle_is_waited_for(
     assert b"all the same" in out
     async with CouchStore(outage, KEEP_ALL) as couch:
         assert await content(couch) == before
+
+
+async def test_patience_ends_with_what_to_do(
+    data: Path, own: PouchDB, outage: CouchDBSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(migration, "PATIENCE_S", 1.0)
+    ends = Ends("embedded", "couchdb", data, Settings(couchdb=outage))
+
+    async def cut_off() -> None:
+        async with opened(ends, writes=True) as (source, target):
+            await asyncio.to_thread(own.kill)
+            await migration.Migration(source, target, Rules(), Progress(io.StringIO(), None)).run()
+
+    with pytest.raises(Failure, match=r"CouchDB at .* no connection") as failed:
+        await cut_off()
+    assert (failed.value.code, failed.value.hint) == (1, AGAIN)
+    async with embedded(data):
+        """The folder is free again."""
+    await asyncio.to_thread(own.restart)
+
+
+async def test_stopped_with_control_c(command: Command, data: Path, fleet: CouchDBSettings, slow: Proxy, couchdb: Server) -> None:
+    process = await command.start(*THERE, "--data", str(data))
+    await until_async(lambda: _holds(couchdb, fleet, "whisks", 2))
+    process.send_signal(signal.SIGINT)
+    async with asyncio.timeout(30):
+        _, err = await process.communicate()
+    assert (process.returncode, err.decode().splitlines()) == (130, ["error: Stopped", f"hint: {AGAIN}"])
+
+
+async def test_a_full_disk_is_refused(command: Command, fleet: CouchDBSettings, tmp_path: Path) -> None:
+    with (tmp_path / "fleet.toml").open("a") as file:
+        file.write("[store]\nmin_free_mb = 1000000000\n")
+    refused = await command(*BACK, "--data", str(tmp_path / "back"))
+    assert (refused.code, "store.min_free_mb" in refused.err) == (1, True), refused
 
 
 async def test_a_running_platform_is_refused(command: Command, data: Path, fleet: CouchDBSettings) -> None:

@@ -141,13 +141,16 @@ def _tell(session: Session, rules: Rules, tally: Tally, proof: Tally | None) -> 
 def _conclude(session: Session, rules: Rules, tally: Tally, proof: Tally | None) -> None:
     from upwhisk.cli.migration_verdict import Verdict
 
-    copied = tally.total(Verdict.COPIED, Verdict.REPLACED)
+    copied, same = tally.total(Verdict.COPIED, Verdict.REPLACED), tally.total(Verdict.SAME)
     if not rules.writes:
-        session.output.text(f"Nothing was written; {copied} would be copied, {tally.total(Verdict.SAME)} are there.")
-    elif proof is None:
-        session.output.ok(f"copied {copied}, {tally.total(Verdict.SAME)} were there")
-    elif proof.is_equal:
-        session.output.ok(f"copied {copied}, {tally.total(Verdict.SAME)} were there; read again on both sides: all the same")
-    else:
+        session.output.text(f"Nothing was written; {copied} would be copied, {same} are there.")
+        return
+    text = f"copied {copied}, {same} were there"
+    if not tally.is_complete:
+        text += f", {tally.total(Verdict.CONFLICT, Verdict.REFUSED)} left"
+    if proof is not None:
         differ = proof.total() - proof.total(Verdict.SAME)
-        click.echo(f"read again on both sides: {differ} of {proof.total()} differ or are missing in the target", err=True)
+        found = f"{differ} of {proof.total()} differ or are missing in the target" if differ else "all the same"
+        text += f"; read again on both sides: {found}"
+    is_done = tally.is_complete and (proof is None or proof.is_equal)
+    (session.output.ok if is_done else session.output.text)(text)
