@@ -20,7 +20,7 @@ from upwhisk.common.spi.containers import ContainerFactory, ContainerSpec, Netwo
 from upwhisk.common.spi.logs import LogStore
 from upwhisk.common.spi.nodes import NodeRegistry, NodeReport
 from upwhisk.common.spi.store import DocumentStore, Journal
-from upwhisk.invoker.actions import ActionCache
+from upwhisk.invoker.actions import ActionCache, KnownActions
 from upwhisk.invoker.activation import Runner, RunnerPorts
 from upwhisk.invoker.consumer import Consumer
 from upwhisk.invoker.drains import Drains
@@ -41,7 +41,8 @@ _MIB = 1024 * 1024
 @dataclass(frozen=True, slots=True)
 class NodeParts:
     """What a node shares with the rest, chosen by name elsewhere. `prewarm`: kind -> how many to hold ready.
-    `journal`: of a platform in one process; in a fleet None, outcomes go to the controllers' logs by the bus."""
+    `journal` and `known`: of a platform in one process; in a fleet None, outcomes go to the controllers' logs by the bus,
+    and actions come from the store."""
 
     store: DocumentStore
     bus: MessageBus
@@ -51,6 +52,7 @@ class NodeParts:
     clock: Clock
     prewarm: dict[str, int]
     journal: Journal | None = None
+    known: KnownActions | None = None
 
 
 class InvokerNode(Resource):
@@ -101,7 +103,7 @@ class InvokerNode(Resource):
         assert self.pool is not None
         ports = RunnerPorts(
             pool=self.pool,
-            actions=ActionCache(parts.store.entities, self.default_network),
+            actions=ActionCache(parts.store.entities, self.default_network, parts.known),
             keys=KeyRing(parts.store.subjects, parts.clock),
             handback=self._handback(node),
             logs=parts.logs,

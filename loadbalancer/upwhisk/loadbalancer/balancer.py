@@ -101,7 +101,9 @@ class Balancer(Resource):
 
     # 1. Is there room at all? Asked before anything is made durable.
 
-    def refusal(self, namespace: str, count: int = 1) -> str | None:
+    def refusal(self, namespace: str, count: int = 1, *, waits: bool = False) -> str | None:
+        """Why `count` more activations of `namespace` cannot be taken, or None. `waits`: a caller waits for the record,
+        and is better told at once than after `queue.max_wait_s`."""
         if self.stopping:
             self.refused["stopping"] += 1
             return "the platform is stopping"
@@ -113,6 +115,9 @@ class Balancer(Resource):
         reason = self._queue.refusal(namespace, count)
         if reason is not None:
             self.refused["queue_full"] += 1
+        elif waits and (wait_s := self._queue.expected_s(namespace, self._clock.monotonic())) > self._settings.max_wait_s:
+            self.refused["queue_slow"] += 1
+            reason = f"the queue of namespace '{namespace}' takes {wait_s:.0f} s"
         return reason
 
     # 2. Publish: place and send now, or wait for a permit.
@@ -270,7 +275,7 @@ class Balancer(Resource):
 
     def _drain_queue(self) -> None:
         while self._queue and not self.stopping:
-            if not self._queue.pop_first(self._try_dispatch):
+            if not self._queue.pop_first(self._try_dispatch, self._clock.monotonic()):
                 return
 
     # 6. Waiting has an end.

@@ -95,9 +95,13 @@ class MemoryBus(MessageBus):
         self._max_waiting = max_waiting
         self._topics: dict[str, _Topic] = {}
         self._is_open = False
+        self._sent: asyncio.Future[None] | None = None
+        """What every send returns that succeeded: it is done before anybody looks at it."""
 
     async def start(self) -> None:
         self._is_open = True
+        self._sent = asyncio.get_running_loop().create_future()
+        self._sent.set_result(None)
 
     async def aclose(self) -> None:
         self._is_open = False
@@ -107,19 +111,15 @@ class MemoryBus(MessageBus):
         self._topics.clear()
 
     def send(self, topic: str, message: Message) -> asyncio.Future[None]:
-        sent: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        queue = self._topic(topic)
-        if not self._is_open:
-            sent.set_exception(Unavailable("The message bus is closed."))
-        elif len(queue.waiting) >= self._max_waiting:
-            text = f"The message bus is full: {self._max_waiting} messages wait in {topic}."
-            sent.set_exception(Unavailable(text))
-        else:
-            sent.set_result(None)
-            queue.waiting.append(_MemoryDelivery(message))
-            if queue.subscriber is not None:
-                queue.subscriber.pump()
-        return sent
+        queue = self._topics.get(topic) or self._topic(topic)
+        if not self._is_open or self._sent is None:
+            return _refused("The message bus is closed.")
+        if len(queue.waiting) >= self._max_waiting:
+            return _refused(f"The message bus is full: {self._max_waiting} messages wait in {topic}.")
+        queue.waiting.append(_MemoryDelivery(message))
+        if queue.subscriber is not None:
+            queue.subscriber.pump()
+        return self._sent
 
     def subscribe(self, topic: str, deliver: Deliver, *, credits: int) -> Subscription:
         return _MemorySubscription(topic, self._topic(topic), deliver, credits)
@@ -142,3 +142,9 @@ class MemoryBus(MessageBus):
         if topic is None:
             topic = self._topics[name] = _Topic()
         return topic
+
+
+def _refused(text: str) -> asyncio.Future[None]:
+    refused: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    refused.set_exception(Unavailable(text))
+    return refused
