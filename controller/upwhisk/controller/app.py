@@ -30,8 +30,9 @@ from upwhisk.controller.live import LiveView, PhaseOf
 from upwhisk.controller.recovery import Recovery, RecoveryPorts
 from upwhisk.controller.sequence import SequencePorts, Sequences
 from upwhisk.loadbalancer.acks import Acks
-from upwhisk.loadbalancer.balancer import Balancer, Pending
+from upwhisk.loadbalancer.balancer import Balancer
 from upwhisk.loadbalancer.nodeview import NodeView
+from upwhisk.loadbalancer.pending import Pending
 
 log = structlog.get_logger(__name__)
 

@@ -117,7 +117,7 @@ class InvocationService:
         message.journalled = True
         journal = self._ports.store.journal
         accepting = journal.accept([message])
-        if pending.permit is not None:
+        if message.node:  # a node has it, or had it when it was lost: it may have started
             await journal.begin(message.activation_id, message.attempt)
         await accepting
 

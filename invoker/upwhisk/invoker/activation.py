@@ -33,6 +33,7 @@ from upwhisk.invoker.record import finished
 log = structlog.get_logger(__name__)
 
 STOPPING = "The platform was stopped before the action had finished."
+FAULT = "The platform failed while it ran the action."
 MISSING_LOGS = "The action did not initialize or run as expected. Log data might be missing."
 UNCOLLECTED = "There was an issue while collecting your logs. Data might be missing."
 _LOG_WAIT_S = 2.0
@@ -69,7 +70,7 @@ class Runner:
         assert isinstance(message, ActivationMessage)
         self.running[message.activation_id] = "queued"
         try:
-            record = await self._record_of(message)
+            record = await self._some_record_of(message)
             if record is None:
                 await self._ports.handback.give_back(message)
             else:
@@ -78,6 +79,21 @@ class Runner:
             delivery.done()
         finally:
             del self.running[message.activation_id]
+
+    async def give_back(self, delivery: Delivery) -> None:
+        """It will not start here."""
+        message = delivery.message
+        assert isinstance(message, ActivationMessage)
+        await self._ports.handback.give_back(message)
+        delivery.done()
+
+    async def _some_record_of(self, message: ActivationMessage) -> Activation | None:
+        """A fault of ours ends the activation too: nobody else would."""
+        try:
+            return await self._record_of(message)
+        except Exception:
+            log.exception("an activation failed on us", action="activation.fault", id=message.activation_id)
+            return self._fallback(message, outcomes.of_platform(FAULT))
 
     async def _record_of(self, message: ActivationMessage) -> Activation | None:
         """Steps 1 to 6; None when the node stops before the activation has started: it stays accepted."""

@@ -44,11 +44,16 @@ class NodeView:
     def incarnation(self, node: str) -> str:
         return self._living.get(node, "")
 
-    def is_alive(self, node: str, incarnation: str) -> bool:
-        return self._living.get(node) == incarnation
+    def knows(self, node: str) -> bool:
+        """Whether the registry lists it, be it as offline."""
+        return any(each.report.node == node for each in self.nodes)
 
     def book(self, node: str) -> NodeBook:
-        return self._books[node]
+        """Of a node nobody knows: a book without memory, for permits of work that is adopted."""
+        book = self._books.get(node)
+        if book is None:
+            book = self._books[node] = NodeBook(node, 0)
+        return book
 
     def _update(self, reports: tuple[NodeReport, ...]) -> None:
         nodes: list[Node] = []

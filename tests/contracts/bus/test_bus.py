@@ -175,7 +175,7 @@ async def test_what_a_controller_keeps_of_work(bus: MessageBus) -> None:
     await subscribed(bus, consumer, credits=5)
     entries: tuple[Entry, ...] = (
         Accepted(messages=(work,), records=(record(result={"v": 2**70}),)),
-        Dispatched(activation_id=work.activation_id, node=NodeId("n"), incarnation="i", dispatch=1),
+        Dispatched(activation_id=work.activation_id, node=NodeId("n"), incarnation="i", dispatch=1, attempt=1),
         Noted(activation_id=work.activation_id, progress=b"\x00\xff"),
         Carried(message=work, attempt=1, begun=True),
         Settled(record=record(work.activation_id)),

@@ -7,8 +7,10 @@ Rules, in the order of the log:
 * A bundle counts only if it is of the last owner. Taking over makes its writer the owner. Owners say again who they are
   now and then, so that a reader who does not begin at the beginning knows it: what has to be read begins with such a word.
 * Work is accepted once; the first outcome that counts ends it, and every later one is dropped.
-* A start or an outcome counts only for the last hand-over (`dispatch`): a new one fences the earlier ones off.
+* A start, a return or an outcome counts only for the last hand-over (`dispatch`): a new one fences the earlier ones off.
+* A hand-over counts only if the start it is for has not happened by then: its writer may not have read that yet.
 * An outcome of work that was never accepted (somebody waited for it) counts, once.
+* What speaks of work as it was before this reader's beginning does not bring it back.
 """
 
 from __future__ import annotations
@@ -73,6 +75,8 @@ class Ledger:
         self.owner = ControllerId("")
         self.pending: dict[ActivationId, Work] = {}
         self._ended: OrderedDict[ActivationId, None] = OrderedDict()
+        self._began_at: tuple[ControllerId, int] | None = None
+        """Owner and number of the first word that was read."""
 
     def apply(self, message: Message) -> Applied:
         match message:
@@ -101,9 +105,12 @@ class Ledger:
         return True
 
     def _returned(self, returned: Returned) -> bool:
+        """The node's last word of that hand-over: it has not started it and will not, though it may have been about to."""
         work = self.pending.get(returned.activation_id)
-        if work is None or returned.dispatch != work.message.dispatch or work.begun:
+        if work is None or returned.dispatch != work.message.dispatch:
             return False
+        if work.begun:
+            work.begun, work.attempt = False, min(work.attempt, returned.attempt - 1)
         work.message.node, work.message.incarnation = NodeId(""), ""
         return True
 
@@ -111,6 +118,9 @@ class Ledger:
         id_ = completion.activation_id
         work = self.pending.get(id_)
         if id_ in self._ended or (work is not None and completion.dispatch != work.message.dispatch):
+            return Applied(counted=False)
+        if work is None and completion.journalled:  # it was accepted, so it ended before this reader's beginning
+            self._remember(id_)
             return Applied(counted=False)
         applied = Applied(counted=True)
         self._end(id_, completion.record if completion.stored else None, applied)
@@ -121,22 +131,26 @@ class Ledger:
     def _bundle(self, bundle: Bundle) -> Applied:
         if bundle.number == TAKES_OVER or (bundle.number == STATES and not self.owner):
             self.owner = bundle.owner
-            return Applied(counted=True, states_owner=True)
-        if bundle.owner != self.owner:
+        elif bundle.owner != self.owner:
             return Applied(counted=False)
-        if bundle.number == STATES:
+        if bundle.number in (TAKES_OVER, STATES):
+            self._began_at = self._began_at or (bundle.owner, bundle.word)
             return Applied(counted=True, states_owner=True)
         applied = Applied(counted=True)
         for entry in bundle.entries:
-            applied.results.append(self._entry(entry, applied))
+            applied.results.append(self._entry(entry, bundle, applied))
         return applied
 
-    def _entry(self, entry: Entry, applied: Applied) -> bool:
+    def _is_of_before(self, bundle: Bundle) -> bool:
+        """Its writer had read less than the word this reader began with: what it knew may have ended before that."""
+        return self._began_at is not None and bundle.owner == self._began_at[0] and bundle.word < self._began_at[1]
+
+    def _entry(self, entry: Entry, bundle: Bundle, applied: Applied) -> bool:
         match entry:
             case Accepted():
-                return self._accepted(entry, applied)
+                return self._accepted(entry, bundle, applied)
             case Carried():
-                return self._carried(entry, applied)
+                return self._carried(entry, bundle, applied)
             case Settled():
                 return self._settle(entry.record.activation_id, entry.record, applied)
             case Discarded():
@@ -156,26 +170,31 @@ class Ledger:
         if isinstance(entry, Noted):
             work.progress = entry.progress
             return True
-        if entry.dispatch <= work.message.dispatch and work.message.node:
-            return entry.dispatch == work.message.dispatch
+        if entry.dispatch <= work.message.dispatch or entry.attempt <= work.attempt:
+            return False
         work.message.node, work.message.incarnation = entry.node, entry.incarnation
         work.message.dispatch = entry.dispatch
         work.begun = False
         return True
 
-    def _accepted(self, entry: Accepted, applied: Applied) -> bool:
+    def _accepted(self, entry: Accepted, bundle: Bundle, applied: Applied) -> bool:
         for message in entry.messages:
-            id_ = message.activation_id
-            if id_ not in self.pending and id_ not in self._ended:
-                self.pending[id_] = Work(msgspec.structs.replace(message))
-                applied.kept.append(id_)
+            id_, handed = message.activation_id, bool(message.node)
+            if id_ in self.pending or id_ in self._ended or (handed and self._is_of_before(bundle)):
+                continue
+            self.pending[id_] = Work(msgspec.structs.replace(message), message.attempt if handed else 0, begun=handed)
+            applied.kept.append(id_)
         for record in entry.records:
             self._settle(record.activation_id, record, applied)
         return True
 
-    def _carried(self, entry: Carried, applied: Applied) -> bool:
+    def _carried(self, entry: Carried, bundle: Bundle, applied: Applied) -> bool:
+        """It counts if it says what is true at its place; else something happened on its way, and its time comes again."""
         id_ = entry.message.activation_id
-        if id_ in self._ended:
+        work = self.pending.get(id_)
+        if id_ in self._ended or (work is None and self._is_of_before(bundle)):
+            return False
+        if work is not None and _state(entry) != _state(work):
             return False
         self.pending[id_] = Work(
             msgspec.structs.replace(entry.message), entry.attempt, begun=entry.begun, progress=entry.progress
@@ -191,11 +210,26 @@ class Ledger:
 
     def _end(self, id: ActivationId, record: Activation | None, applied: Applied) -> None:
         self.pending.pop(id, None)
-        self._ended[id] = None
-        if len(self._ended) > REMEMBERED:
-            self._ended.popitem(last=False)
+        self._remember(id)
+        applied.kept.append(id)
         if record is None:
             applied.ended.append(id)
         else:
-            applied.kept.append(id)
             applied.recorded.append(record)
+
+    def _remember(self, id: ActivationId) -> None:
+        self._ended[id] = None
+        if len(self._ended) > REMEMBERED:
+            self._ended.popitem(last=False)
+
+
+def _state(work: Work | Carried) -> tuple[object, ...]:
+    """What changes while it is under way."""
+    message = work.message
+    return message.dispatch, message.node, message.incarnation, work.attempt, work.begun, work.progress
+
+
+def carried(work: Work) -> Carried:
+    """All that is known of it now."""
+    message = msgspec.structs.replace(work.message)
+    return Carried(message=message, attempt=work.attempt, begun=work.begun, progress=work.progress)
