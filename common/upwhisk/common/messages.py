@@ -165,8 +165,8 @@ Entry = Accepted | Begun | Dispatched | Noted | Settled | Discarded | Carried
 class Bundle(msgspec.Struct, frozen=True, kw_only=True, tag="bundle"):
     """What a controller appends to its log in one piece. `owner` is its name for this log, used once: a bundle of an
     owner who is not the last one counts for nothing. `number` tells its writer which of its bundles came back;
-    `TAKES_OVER` makes its writer the owner, `STATES` says again who it is. `word`: the number of this word of the owner's
-    (taking over is 0); in other bundles, of the last one that its writer had read."""
+    `TAKES_OVER` makes its writer the owner, `STATES` says again who it is; `word` tells its writer which of these came
+    back."""
 
     owner: ControllerId
     number: int

@@ -102,11 +102,10 @@ class Recovery:
             done = self._ports.sequences.go_on(message, identity, progress, under_way)
             under_way[message.activation_id] = done
 
-    async def _end(self, message: ActivationMessage, reason: str) -> Activation | None:
-        """The record, if this end counted."""
+    async def _end(self, message: ActivationMessage, reason: str) -> Activation:
         record = lost(message, reason, now_ms=self._ports.clock.now_ms())
-        counted = await kept_trying(lambda: self._end_in(message, record), what="end of work that cannot go on")
-        return record if counted else None
+        await kept_trying(lambda: self._end_in(message, record), what="end of work that cannot go on")
+        return record
 
     async def _end_in_store(self, message: ActivationMessage, record: Activation) -> bool:
         journal = self._ports.store.journal
@@ -118,7 +117,7 @@ class Recovery:
     async def expire(self, pending: Pending) -> None:
         """End work that the balancer gave up, and tell who waits for it."""
         record = await self._end(pending.message, EXPIRED.format(self._ports.max_age_s))
-        if record is not None:
+        if self._ports.balancer.find(pending.message.activation_id) is pending:  # else a node's outcome came before
             self._ports.balancer.resolve(pending, record)
 
 

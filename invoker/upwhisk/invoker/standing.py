@@ -35,6 +35,7 @@ class Standing:
         self._process = process
         self._memberships = 0
         self._until: float | None = None
+        self._was_said = False
         self._open: set[tuple[ActivationId, int]] = set()
         self._finished: OrderedDict[tuple[ActivationId, int], None] = OrderedDict()
         self._changed: Callable[[], None] = lambda: None
@@ -59,11 +60,13 @@ class Standing:
             self._changed()
 
     def lapse(self) -> bool:
-        """Called before each heartbeat: if the lease has run out, the node joins as another incarnation. Whether it does."""
-        if self._until is None or self.is_member:
-            return False
-        self._rejoin()
-        return True
+        """Called before each heartbeat: if the node is no member, though it said before that it is there as this incarnation,
+        it joins as another one: that may have been heard, and given up since. Whether it does."""
+        lapses = self._was_said and not self.is_member
+        if lapses:
+            self._rejoin()
+        self._was_said = True
+        return lapses
 
     def resign(self) -> None:
         """Called before the node leaves: what it has not started by now, it will not."""
@@ -72,6 +75,7 @@ class Standing:
     def _rejoin(self) -> None:
         self._memberships += 1
         self._until = None
+        self._was_said = False
         self._changed()
 
     # -- hand-overs -------------------------------------------------------------------------------------------------

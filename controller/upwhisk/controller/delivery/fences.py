@@ -86,12 +86,13 @@ class Fences:
         record = lost(message, reason, now_ms=self._clock.now_ms())
         while self._balancer.find(message.activation_id) is pending:
             try:
-                counted = await self._journal.end(message, record)
+                await self._journal.end(message, record)
             except StoreUnavailable as error:
                 log.warning("not ended yet", action="fences.waiting", id=message.activation_id, reason=str(error))
                 await self._clock.sleep(_AGAIN_S)
                 continue
-            if counted:
+            if self._balancer.find(message.activation_id) is pending:
+                # Of a node's outcome we had been told before: what ended it is ours, of now or of an earlier try.
                 log.info("ended", action="fences.ended", id=message.activation_id, reason=reason)
                 self._balancer.resolve(pending, record)
             return

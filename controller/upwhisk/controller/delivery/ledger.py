@@ -10,13 +10,14 @@ Rules, in the order of the log:
 * A start, a return or an outcome counts only for the last hand-over (`dispatch`): a new one fences the earlier ones off.
 * A hand-over counts only if the start it is for has not happened by then: its writer may not have read that yet.
 * An outcome of work that was never accepted (somebody waited for it) counts, once.
-* What speaks of work as it was before this reader's beginning does not bring it back.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import msgspec
 
@@ -39,6 +40,8 @@ from upwhisk.common.messages import (
     Settled,
 )
 from upwhisk.common.model.activation import Activation
+
+T = TypeVar("T")
 
 REMEMBERED = 100_000
 """Ids that ended, kept to drop what comes late. Beyond them the document's own id allows one record only."""
@@ -75,8 +78,8 @@ class Ledger:
         self.owner = ControllerId("")
         self.pending: dict[ActivationId, Work] = {}
         self._ended: OrderedDict[ActivationId, None] = OrderedDict()
-        self._began_at: tuple[ControllerId, int] | None = None
-        """Owner and number of the first word that was read."""
+        self._returned_before: OrderedDict[ActivationId, int] = OrderedDict()
+        """Hand-overs that a node gave back whose work was not accepted by then, but may be."""
 
     def apply(self, message: Message) -> Applied:
         match message:
@@ -107,7 +110,10 @@ class Ledger:
     def _returned(self, returned: Returned) -> bool:
         """The node's last word of that hand-over: it has not started it and will not, though it may have been about to."""
         work = self.pending.get(returned.activation_id)
-        if work is None or returned.dispatch != work.message.dispatch:
+        if work is None:
+            _remember(self._returned_before, returned.activation_id, returned.dispatch)
+            return False
+        if returned.dispatch != work.message.dispatch:
             return False
         if work.begun:
             work.begun, work.attempt = False, min(work.attempt, returned.attempt - 1)
@@ -120,7 +126,7 @@ class Ledger:
         if id_ in self._ended or (work is not None and completion.dispatch != work.message.dispatch):
             return Applied(counted=False)
         if work is None and completion.journalled:  # it was accepted, so it ended before this reader's beginning
-            self._remember(id_)
+            _remember(self._ended, id_, None)
             return Applied(counted=False)
         applied = Applied(counted=True)
         self._end(id_, completion.record if completion.stored else None, applied)
@@ -134,23 +140,18 @@ class Ledger:
         elif bundle.owner != self.owner:
             return Applied(counted=False)
         if bundle.number in (TAKES_OVER, STATES):
-            self._began_at = self._began_at or (bundle.owner, bundle.word)
             return Applied(counted=True, states_owner=True)
         applied = Applied(counted=True)
         for entry in bundle.entries:
-            applied.results.append(self._entry(entry, bundle, applied))
+            applied.results.append(self._entry(entry, applied))
         return applied
 
-    def _is_of_before(self, bundle: Bundle) -> bool:
-        """Its writer had read less than the word this reader began with: what it knew may have ended before that."""
-        return self._began_at is not None and bundle.owner == self._began_at[0] and bundle.word < self._began_at[1]
-
-    def _entry(self, entry: Entry, bundle: Bundle, applied: Applied) -> bool:
+    def _entry(self, entry: Entry, applied: Applied) -> bool:
         match entry:
             case Accepted():
-                return self._accepted(entry, bundle, applied)
+                return self._accepted(entry, applied)
             case Carried():
-                return self._carried(entry, bundle, applied)
+                return self._carried(entry, applied)
             case Settled():
                 return self._settle(entry.record.activation_id, entry.record, applied)
             case Discarded():
@@ -177,24 +178,26 @@ class Ledger:
         work.begun = False
         return True
 
-    def _accepted(self, entry: Accepted, bundle: Bundle, applied: Applied) -> bool:
+    def _accepted(self, entry: Accepted, applied: Applied) -> bool:
         for message in entry.messages:
-            id_, handed = message.activation_id, bool(message.node)
-            if id_ in self.pending or id_ in self._ended or (handed and self._is_of_before(bundle)):
+            id_ = message.activation_id
+            if id_ in self.pending or id_ in self._ended:
                 continue
-            self.pending[id_] = Work(msgspec.structs.replace(message), message.attempt if handed else 0, begun=handed)
+            self.pending[id_] = work = Work(msgspec.structs.replace(message))
+            if self._returned_before.get(id_) == message.dispatch:
+                work.message.node, work.message.incarnation = NodeId(""), ""
+            elif message.node:  # it may have started: nodes do not say so of what nobody had accepted
+                work.attempt, work.begun = message.attempt, True
             applied.kept.append(id_)
         for record in entry.records:
             self._settle(record.activation_id, record, applied)
         return True
 
-    def _carried(self, entry: Carried, bundle: Bundle, applied: Applied) -> bool:
+    def _carried(self, entry: Carried, applied: Applied) -> bool:
         """It counts if it says what is true at its place; else something happened on its way, and its time comes again."""
         id_ = entry.message.activation_id
         work = self.pending.get(id_)
-        if id_ in self._ended or (work is None and self._is_of_before(bundle)):
-            return False
-        if work is not None and _state(entry) != _state(work):
+        if id_ in self._ended or (work is not None and _state(entry) != _state(work)):
             return False
         self.pending[id_] = Work(
             msgspec.structs.replace(entry.message), entry.attempt, begun=entry.begun, progress=entry.progress
@@ -210,23 +213,32 @@ class Ledger:
 
     def _end(self, id: ActivationId, record: Activation | None, applied: Applied) -> None:
         self.pending.pop(id, None)
-        self._remember(id)
+        _remember(self._ended, id, None)
         applied.kept.append(id)
         if record is None:
             applied.ended.append(id)
         else:
             applied.recorded.append(record)
 
-    def _remember(self, id: ActivationId) -> None:
-        self._ended[id] = None
-        if len(self._ended) > REMEMBERED:
-            self._ended.popitem(last=False)
+
+def _remember(ids: OrderedDict[ActivationId, T], id: ActivationId, what: T) -> None:
+    ids[id] = what
+    if len(ids) > REMEMBERED:
+        ids.popitem(last=False)
 
 
 def _state(work: Work | Carried) -> tuple[object, ...]:
     """What changes while it is under way."""
     message = work.message
     return message.dispatch, message.node, message.incarnation, work.attempt, work.begun, work.progress
+
+
+def retells(entries: Iterable[Entry]) -> bool:
+    """Whether one of them says what was known of work that others may have ended by then."""
+    return any(
+        isinstance(entry, Carried) or (isinstance(entry, Accepted) and any(m.node for m in entry.messages))
+        for entry in entries
+    )
 
 
 def carried(work: Work) -> Carried:

@@ -28,7 +28,7 @@ from upwhisk.common.spi.bus import Delivery, MessageBus, Subscription, controlle
 from upwhisk.common.tasks import TaskOwner
 from upwhisk.controller.delivery.bundles import BUNDLE_BYTES, Part, parted, size_of
 from upwhisk.controller.delivery.holds import Holds
-from upwhisk.controller.delivery.ledger import Applied, Ledger, carried
+from upwhisk.controller.delivery.ledger import Applied, Ledger, carried, retells
 from upwhisk.controller.delivery.ownership import OWNED_S, Ownership
 from upwhisk.controller.delivery.recorder import Recorder
 
@@ -103,13 +103,13 @@ class ControllerLog(Resource):
 
     async def start(self) -> None:
         """`StoreUnavailable` if the log cannot be read to its end in time."""
-        self._subscription = self._ports.bus.subscribe(self.topic, self._deliver, credits=CREDITS)
+        self._subscription = self._ports.bus.subscribe(self.topic, self._deliver, credits=CREDITS, whole=True)
         opened = self._opened = asyncio.get_running_loop().create_future()
         try:
             async with asyncio.timeout(OWNED_S):
                 await self._subscription.start()
-                self.ownership.says()
-                await self._ports.bus.send(self.topic, Bundle(owner=self._owner, number=TAKES_OVER))
+                word = self.ownership.says(0)
+                await self._ports.bus.send(self.topic, Bundle(owner=self._owner, number=TAKES_OVER, word=word))
                 await opened
         except TimeoutError:
             raise StoreUnavailable(f"The log '{self.name}' could not be read within {OWNED_S:.0f} s.") from None
@@ -146,7 +146,9 @@ class ControllerLog(Resource):
         self._number = number
         self._waiting[number] = _Sent(parts, self._ports.now(), loop.time() + READ_BACK_S)
         entries = tuple(entry for part in parts for entry in part.entries)
-        bundle = Bundle(owner=self._owner, number=number, word=self.ownership.word_read, entries=entries)
+        if retells(entries):
+            self.ownership.retells(number)
+        bundle = Bundle(owner=self._owner, number=number, entries=entries)
         sending = self._ports.bus.send(self.topic, bundle)
         sending.add_done_callback(lambda sent: self._sent(number, sent))
         if self._expiry is None:
@@ -192,7 +194,8 @@ class ControllerLog(Resource):
         for id_ in applied.carried:
             self._holds.free(id_)
         if applied.states_owner:
-            self._holds.keep_word(delivery)
+            assert isinstance(message, Bundle)
+            self._holds.keep_word(delivery, begins=self._has_heard(message))
         else:
             self._holds.keep(delivery, applied.kept + applied.carried)
         for record in applied.recorded:
@@ -214,13 +217,19 @@ class ControllerLog(Resource):
             elif message.number == TAKES_OVER and self._opened is None:  # before that: former owners
                 self._lose("another controller took it over")
 
+    def _has_heard(self, word: Bundle) -> bool:
+        """Whether reading may begin with this word: not with those that former owners said."""
+        if word.owner != self._owner:
+            return False
+        begins = self.ownership.heard(word.word)
+        if self._opened is not None:
+            opened, self._opened = self._opened, None
+            if not opened.done():
+                opened.set_result(None)
+        return begins
+
     def _came_back(self, bundle: Bundle, applied: Applied) -> None:
         if bundle.number in (TAKES_OVER, STATES):
-            self.ownership.heard(bundle.word)
-            if self._opened is not None:
-                opened, self._opened = self._opened, None
-                if not opened.done():
-                    opened.set_result(None)
             return
         if not applied.counted:
             self._fail(bundle.number, "another controller took it over")
@@ -267,7 +276,7 @@ class ControllerLog(Resource):
     def _state(self) -> None:
         """Say again that it is ours."""
         self._since_word = 0
-        word = Bundle(owner=self._owner, number=STATES, word=self.ownership.says())
+        word = Bundle(owner=self._owner, number=STATES, word=self.ownership.says(self._number))
         self._ports.bus.send(self.topic, word).add_done_callback(_seen)
 
     # -- keeping it short -------------------------------------------------------------------------------------------
@@ -290,9 +299,9 @@ class ControllerLog(Resource):
 
 
 def is_withdrawn(message: ActivationMessage) -> bool:
-    """Whether work may be dropped whose acceptance was not confirmed in time: not what a node has, nor the step of a
-    composition, which is tried until it is kept. Pure."""
-    return not message.node and message.cause is None
+    """Whether work may be dropped whose acceptance was not confirmed in time: not what a balancer has already, since a
+    caller waited for it, nor the step of a composition, which is tried until it is kept. Pure."""
+    return not message.blocking and message.cause is None
 
 
 def _seen(sending: asyncio.Future[None]) -> None:
