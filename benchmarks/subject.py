@@ -15,7 +15,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 ROOT = Path(__file__).resolve().parent.parent
 START_S = 60
@@ -42,7 +42,7 @@ class Subject:
         self.host, self.port, self.key = "127.0.0.1", 0, ""
         self._connection: http.client.HTTPConnection | None = None
 
-    def __enter__(self) -> Subject:
+    def __enter__(self) -> Self:
         try:
             self.start()
         except BaseException:

@@ -2,4 +2,4 @@
 
 from __future__ import annotations
 
-pytest_plugins = ["services.fixtures", "sandbox.docker_fixtures"]
+pytest_plugins = ["fakes.standalone_fixture", "services.fixtures", "sandbox.docker_fixtures"]

@@ -2,7 +2,8 @@
 
 By default each test gets a platform of its own in this process: the REST face with scripted parts behind it. With
 `UPWHISK_TEST_URL` and `UPWHISK_TEST_AUTH` (and `UPWHISK_TEST_OTHER_AUTH`, the key of a second namespace) the same
-tests run against a platform that is already there.
+tests run against a platform that is already there. With `UPWHISK_TEST_STORE=couchdb` the platform in this process keeps
+its documents in CouchDB.
 """
 
 from __future__ import annotations
@@ -11,18 +12,31 @@ import itertools
 import os
 import uuid
 from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 
 import aiohttp
 import pytest
 from api.client import Client, Target, basic
 from api.platform import GUEST, OTHER, InProcess, in_process
+from fakes.couch import fresh_store
+
+from upwhisk.common.spi.store import DocumentStore
 
 
 @pytest.fixture
-async def target() -> AsyncIterator[Target]:
+def opened(request: pytest.FixtureRequest, tmp_path: Path) -> AbstractAsyncContextManager[DocumentStore] | None:
+    """The store that `UPWHISK_TEST_STORE` names; None: the usual one."""
+    name = os.environ.get("UPWHISK_TEST_STORE", "memory")
+    assert name in ("memory", "couchdb"), f"UPWHISK_TEST_STORE={name}"
+    return fresh_store(request.getfixturevalue("couchdb"), tmp_path / "couch") if name == "couchdb" else None
+
+
+@pytest.fixture
+async def target(opened: AbstractAsyncContextManager[DocumentStore] | None) -> AsyncIterator[Target]:
     url = os.environ.get("UPWHISK_TEST_URL")
     if url is None:
-        async with in_process() as local:
+        async with in_process(opened=opened) as local:
             yield Target(f"http://127.0.0.1:{local.server.port}", GUEST, OTHER, "guest", "other", local)
         return
     auth, other = os.environ["UPWHISK_TEST_AUTH"], os.environ["UPWHISK_TEST_OTHER_AUTH"]

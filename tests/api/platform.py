@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 
 from fakes.scripted import EchoInvocations, RecordingFires, ScriptedHealth, ScriptedKinds, ScriptedLive
@@ -16,7 +16,7 @@ from upwhisk.common.clock import SystemClock
 from upwhisk.common.model.identity import NamespaceKey, Subject
 from upwhisk.common.model.limits import SystemLimits
 from upwhisk.common.settings import RetentionSettings
-from upwhisk.common.spi.store import ArtifactStore
+from upwhisk.common.spi.store import DocumentStore
 from upwhisk.controller.api.ports import Services
 from upwhisk.controller.api.routes import api_server
 from upwhisk.controller.api.server import ApiServer, ListenerSettings
@@ -31,7 +31,7 @@ OTHER = "789c46b1-71f6-4ed5-8c54-816aa4f8c502:" + "b" * 64
 @dataclass(frozen=True)
 class InProcess:
     server: ApiServer
-    store: ArtifactStore
+    store: DocumentStore
     subjects: WatchedSubjects
     services: Services
     invocations: EchoInvocations
@@ -43,13 +43,17 @@ class InProcess:
 
 @asynccontextmanager
 async def in_process(
-    limits: SystemLimits = _LIMITS, *, header_timeout_s: float = 5.0
+    limits: SystemLimits = _LIMITS,
+    *,
+    header_timeout_s: float = 5.0,
+    opened: AbstractAsyncContextManager[DocumentStore] | None = None,
 ) -> AsyncIterator[InProcess]:
+    """`opened`: the store, started when it is entered; by default one in memory."""
     # The tests' records are older than any retention allows.
-    store = MemoryStore(retention=RetentionSettings(max_age_s=0))
+    default = MemoryStore(retention=RetentionSettings(max_age_s=0))
     clock = SystemClock()
     logs = InlineLogStore()
-    async with store, logs:
+    async with opened or default as store, logs:
         authenticator: Authenticator
         subjects = WatchedSubjects(store.subjects, lambda: authenticator.forget())
         authenticator = Authenticator(subjects, clock)

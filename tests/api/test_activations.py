@@ -29,7 +29,7 @@ async def store(local: InProcess, name: str = "a", start: int = 1000, **more: An
         "annotations": (Parameter("path", f"guest/{name}"), Parameter("kind", "nodejs:20")),
     }
     record = Activation(**(given | more))
-    assert await local.store.journal.settle(record)
+    assert await local.store.activations.put([record]) == 1
     return record.activation_id
 
 

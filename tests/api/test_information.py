@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import stat
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from api.client import Client, basic
 from api.platform import GUEST, InProcess
 from prometheus_client import CollectorRegistry
+from services.certificates import Authority
 
 from upwhisk.common.clock import SystemClock
 from upwhisk.common.errors import StartupError
@@ -18,7 +20,7 @@ from upwhisk.common.ids import NodeId
 from upwhisk.common.spi.nodes import NodeReport, NodeState
 from upwhisk.controller.api.ports import ComponentHealth
 from upwhisk.controller.api.routes import api_server
-from upwhisk.controller.api.server import ListenerSettings
+from upwhisk.controller.api.server import ListenerSecurity, ListenerSettings
 from upwhisk.controller.auth import Authenticator
 
 
@@ -193,6 +195,23 @@ async def test_the_unix_socket_for_guests(local: InProcess, tmp_path: Path) -> N
             assert await got.read() == b"pong"
         async with session.get("http://api/metrics") as got:
             assert got.status == 403
+
+
+async def test_the_api_over_tls(local: InProcess, tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    signed = authority.sign("api")
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(signed.certificate, signed.key)
+    settings = ListenerSettings(host="127.0.0.1", port=0, header_timeout_s=1, security=ListenerSecurity(tls=tls))
+    server = api_server(settings, local.services, Authenticator(local.subjects, SystemClock()), CollectorRegistry())
+    trusting = ssl.create_default_context(cafile=str(authority.ca))
+    headers = {"Authorization": basic(GUEST)}
+    async with server, aiohttp.ClientSession(headers=headers) as session:
+        where = f"https://127.0.0.1:{server.port}/api/v1/namespaces"
+        async with session.get(where, ssl=trusting) as got:
+            assert (got.status, await got.json()) == (200, ["guest"])
+        with pytest.raises(aiohttp.ClientError):
+            await session.get(where.replace("https", "http"))
 
 
 async def test_bodies_of_unfinished_requests_are_bounded_together(local: InProcess) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import aiohttp
@@ -14,6 +15,8 @@ from api.platform import GUEST, in_process
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from yarl import URL
+
+from upwhisk.common.spi.store import DocumentStore
 
 PATHS = [
     "/",
@@ -184,9 +187,9 @@ def _failed_as_asked(got: aiohttp.ClientResponse) -> bool:
     return "x-openwhisk-activation-id" in got.headers
 
 
-def test_any_request_gets_a_proper_answer() -> None:
+def test_any_request_gets_a_proper_answer(opened: AbstractAsyncContextManager[DocumentStore] | None) -> None:
     with asyncio.Runner() as runner:
-        platform = in_process()
+        platform = in_process(opened=opened)
         local = runner.run(platform.__aenter__())
         url = f"http://127.0.0.1:{local.server.port}"
 

@@ -45,11 +45,13 @@ class Aftermath:
     async def _services(self) -> list[str]:
         settings = load_settings(Path(self._fleet.config), {})
         async with bus_of(settings) as bus, registry_of(settings) as registry:
-            logs = {name.removeprefix("logs/") for name in await registry.flags("logs/")}
+            flags = await registry.flags("logs/")
+            known = {name.removeprefix("logs/") for name in flags}
+            logs = {name.removeprefix("logs/") for name, text in flags.items() if not text.startswith("retired ")}
             held = {name.removeprefix("logs/") for name in await registry.holders("logs/")}
             topics = set(await bus.topics(""))
             nodes = {f"invoker-{node.node}" for node in await registry.nodes()}
-        wanted = {f"completed-{name}" for name in logs} | nodes
+        wanted = {f"completed-{name}" for name in known} | nodes
         found = [f"log {name} has no host" for name in logs - held]
         found += [f"topic {name} belongs to nobody" for name in topics - wanted]
         if len(logs) != len(self._fleet.controllers):

@@ -28,14 +28,6 @@ async def upwhisk(tmp_path: Path) -> AsyncIterator[Command]:
         yield Command(tmp_path, f"http://127.0.0.1:{local.server.port}", GUEST)
 
 
-@pytest.fixture(scope="module")
-def standalone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """One platform for the tests of a module."""
-    running = Running(tmp_path_factory.mktemp("platform") / "data").start()
-    yield running
-    assert running.stop() == 0
-
-
 @pytest.fixture
 def whole(standalone: Running, tmp_path: Path) -> Command:
     """The command, speaking to a whole platform."""

@@ -101,6 +101,13 @@ async def test_backup_of_a_running_platform_and_restore(whole: Command, standalo
     twice = await whole("admin", "restore", str(target), "--data", str(elsewhere))
     assert twice.code == 1
     assert "is not empty" in twice.err
+    assert "hint: --force" in twice.err
+    damaged = tmp_path / "damaged.backup"
+    damaged.write_bytes(target.read_bytes()[:-5000])
+    spoilt = await whole("admin", "restore", str(damaged), "--data", str(tmp_path / "third"))
+    assert spoilt.code == 1
+    assert "is damaged" in spoilt.err
+    assert "--force" not in spoilt.err, "force would not help"
     assert (await whole("admin", "restore", str(target), "--data", str(elsewhere), "--force")).code == 0
 
 

@@ -51,7 +51,7 @@ def test_what_the_issue_asks_for_is_there() -> None:
         "trigger": "create update get list fire delete",
         "rule": "create update get list enable disable status delete",
         "package": "create update get list delete bind",
-        "activation": "list get logs result poll",
+        "activation": "list get logs result poll why",
         "namespace": "list get",
         "property": "get set unset",
         "admin user": "create get delete list block unblock whois",

@@ -7,14 +7,6 @@ import pytest
 from fakes.running import Running
 
 
-@pytest.fixture(scope="module")
-def standalone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """One platform for the tests of a module."""
-    running = Running(tmp_path_factory.mktemp("platform") / "data").start()
-    yield running
-    assert running.stop() == 0
-
-
 @pytest.fixture
 def platforms(tmp_path: Path) -> Iterator[Callable[..., Running]]:
     """Makes platforms on folders below `tmp_path`; what a failed test leaves running is killed."""

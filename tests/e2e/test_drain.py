@@ -168,7 +168,7 @@ def test_a_platform_that_is_being_stopped_keeps_its_folder(platform: Running) ->
     """One data folder, one instance: also while the first one drains, and no longer than that."""
     platform.start()
     deploy(platform)
-    id_ = later(platform, "sleeps", s=1.5)
+    id_ = later(platform, "sleeps", s=6)
     until(lambda: state(platform, id_) == "running", "it does not run")
     platform.signal(signal.SIGTERM)
     until(lambda: refuses(platform), "new requests are not refused")

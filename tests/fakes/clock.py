@@ -55,3 +55,22 @@ class ManualClock:
     def _move(self, monotonic: float) -> None:
         self._now_s += monotonic - self._monotonic
         self._monotonic = monotonic
+
+
+class HastyClock:
+    """A clock whose sleeps take no time but its own."""
+
+    def __init__(self) -> None:
+        self.slept: list[float] = []
+        self._now_s = 0.0
+
+    def now_ms(self) -> int:
+        return 1_754_400_000_000 + round(self._now_s * 1000)
+
+    def monotonic(self) -> float:
+        return self._now_s
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self._now_s += seconds
+        await asyncio.sleep(0)

@@ -14,7 +14,7 @@ from upwhisk.common.model.identity import Identity
 from upwhisk.common.model.parameters import Parameter
 from upwhisk.common.model.trigger import Trigger
 from upwhisk.common.names import EntityName
-from upwhisk.common.spi.store import ArtifactStore
+from upwhisk.common.spi.store import DocumentStore
 from upwhisk.controller.accept import check_final
 from upwhisk.controller.api.ports import Call, ComponentHealth, Invoked
 from upwhisk.controller.catalog import Catalog
@@ -32,7 +32,7 @@ class EchoInvocations:
     Payload field `__outcome` chooses another: the name of a failed status, `never` (no answer in time), `array`.
     """
 
-    def __init__(self, store: ArtifactStore) -> None:
+    def __init__(self, store: DocumentStore) -> None:
         self._store = store
         self.calls: list[Call] = []
 
@@ -43,7 +43,7 @@ class EchoInvocations:
         record = _record(
             call.identity, call.action.name, _response(outcome, {**call.action.parameters, **call.payload})
         )
-        await self._store.journal.settle(record)
+        await self._store.activations.put([record])
         if not call.blocking or outcome == "never":
             return Invoked(record.activation_id, None)
         return Invoked(record.activation_id, record)
@@ -82,7 +82,7 @@ def _record(
 class RecordingFires:
     """Writes the trigger's record with one line for each rule; runs nothing."""
 
-    def __init__(self, store: ArtifactStore, catalog: Catalog) -> None:
+    def __init__(self, store: DocumentStore, catalog: Catalog) -> None:
         self._store = store
         self._catalog = catalog
         self.fired: list[tuple[dict[str, Any], dict[str, str]]] = []
@@ -110,7 +110,7 @@ class RecordingFires:
         ]
         record = _record(identity, trigger.name, succeeded(payload), tuple(lines))
         record = msgspec.structs.replace(record, end=msgspec.UNSET, duration=msgspec.UNSET)
-        await self._store.journal.settle(record)
+        await self._store.activations.put([record])
         return record.activation_id
 
 

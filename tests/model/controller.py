@@ -23,7 +23,7 @@ from upwhisk.common.messages import (
 )
 from upwhisk.common.model.action import SEQUENCE
 from upwhisk.common.model.activation import Activation
-from upwhisk.common.spi.bus import controller_topic, node_topic
+from upwhisk.common.spi.bus import controller_topic
 from upwhisk.common.unfinished import lost
 from upwhisk.controller.delivery.ledger import Work
 from upwhisk.controller.verdict import Verdict, judge
@@ -125,10 +125,10 @@ class Controller:
         self.sequences = {id_: one for id_, one in self.sequences.items() if one[0] is not host}
 
     def retire(self, host: Host) -> None:
-        if host is not self.own and host.is_idle and host.ownership.may_remove:
+        if host is not self.own and host.is_idle:
             del self.hosts[host.name]
             self.world.registry.claims.pop(host.name, None)
-            self.world.bus.remove(controller_topic(host.name))
+            self.world.registry.retired[host.name] = self.world.now
 
     # -- calls ------------------------------------------------------------------------------------------------------
 

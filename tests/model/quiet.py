@@ -39,6 +39,7 @@ def _round(world: World) -> None:
     _move(world)
     for controller in world.controllers:
         _work(world, controller)
+    world.sweep()
     for name in world.orphans():
         world.controllers[0].host(name)
     _move(world)
@@ -96,7 +97,7 @@ def _is_quiet(world: World) -> bool:
             return False
         if any(host is not controller.own or not host.is_idle for host in controller.hosts.values()):
             return False
-    return not world.orphans() and not world.bus.on_their_way and not any(node.lives for node in world.nodes)
+    return not world.registry.retired and not world.orphans() and not world.bus.on_their_way and not any(node.lives for node in world.nodes)
 
 
 def check(world: World) -> None:

@@ -6,6 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from itertools import count
 
+import msgspec
 from fakes.samples import message, record
 from model.controller import Controller
 from model.node import LEASE_S, Node
@@ -16,6 +17,7 @@ from upwhisk.common.messages import ActivationMessage, Begun, Completion, Demand
 from upwhisk.common.model.action import SEQUENCE
 from upwhisk.common.model.activation import Activation
 from upwhisk.common.spi.bus import controller_topic, node_topic
+from upwhisk.controller.delivery.ownership import REMOVED_AFTER_S
 
 MOST_ATTEMPTS = 3
 
@@ -34,6 +36,8 @@ class Registry:
         self._world = world
         self.members: dict[str, Member] = {}
         self.claims: dict[str, str] = {}
+        self.retired: dict[str, float] = {}
+        """Logs that are nobody's to take over -> since when."""
 
     def hear(self, node: str, incarnation: str) -> None:
         self.members[node] = Member(incarnation, self._world.now)
@@ -96,7 +100,7 @@ class World:
     # -- what happens -------------------------------------------------------------------------------------------------
 
     def hand(self, controller: Controller, message: ActivationMessage) -> None:
-        self.handed.append((node_topic(message.node), message))
+        self.handed.append((node_topic(message.node), msgspec.structs.replace(message)))
         self.bus.send(controller.process, node_topic(message.node), message)
 
     def ran(self, message: ActivationMessage, process: str) -> None:
@@ -120,7 +124,13 @@ class World:
     def orphans(self) -> list[str]:
         topics = [name for name, topic in self.bus.topics.items() if topic.exists]
         logs = [name.removeprefix(controller_topic("")) for name in topics if name.startswith(controller_topic(""))]
-        return [name for name in logs if name not in self.registry.claims]
+        return [name for name in logs if name not in self.registry.claims and name not in self.registry.retired]
+
+    def sweep(self) -> None:
+        """Topics of logs that were retired long ago; what comes later makes them anew, as a log like any other."""
+        for name in [name for name, since in self.registry.retired.items() if self.now - since > REMOVED_AFTER_S]:
+            del self.registry.retired[name]
+            self.bus.remove(controller_topic(name))
 
     def claims_of(self, process: str) -> list[str]:
         return [name for name, owner in self.registry.claims.items() if owner == process]

@@ -15,8 +15,11 @@ from upwhisk.common.settings import DockerSettings
 from upwhisk.invoker.containers.bounds import GuestBounds, NetworkSettings
 from upwhisk.invoker.containers.docker.endpoint import endpoint_of
 from upwhisk.invoker.containers.docker.factory import DockerFactory
-from upwhisk.invoker.containers.docker.image_build import ImageBuilder, ImagePlan
+from upwhisk.invoker.containers.docker.image_build import ImageBuilder, ImagePlan, open_client
 from upwhisk.invoker.containers.docker.parent_group import remove_parent
+from upwhisk.runtimes.discover import discover
+from upwhisk.runtimes.installation import RuntimeInstallation
+from upwhisk.runtimes.manifest import Manifest
 
 PREFIX = "upwhisk-test"
 PATIENCE_S = 20.0
@@ -26,11 +29,38 @@ def settings_of(host: str, **changes: object) -> DockerSettings:
     return DockerSettings(**{"host": host, "image_prefix": PREFIX, "pull_timeout_s": 5.0, **changes})  # type: ignore[arg-type]
 
 
-def build_probe(host: str) -> None:
+def build_probe(host: str, settings: DockerSettings | None = None) -> None:
     """A second time it is there already."""
     plan = ImagePlan(KIND, "python", PROBE.name, probe(), proxies=PROBE.parent)
-    with ImageBuilder(endpoint_of(settings_of(host), {}), PREFIX) as builder:
+    with ImageBuilder(endpoint_of(settings or settings_of(host), {}), PREFIX) as builder:
         builder.build(plan)
+
+
+def build_named(host: str) -> str:
+    """An image that an action could name, on that of the probe; cached by the engine. Returns its name."""
+    name = f"{PREFIX}/named:latest"
+    client = open_client(endpoint_of(settings_of(host), {}), PATIENCE_S * 6)
+    try:
+        folder = str(PROBE.parent.parent / "image")
+        lines = client.build(path=folder, tag=name, rm=True, forcerm=True, decode=True)
+        failed = [line["error"] for line in lines if "error" in line]
+    finally:
+        client.close()
+    assert failed == []
+    return name
+
+
+def build_runtimes(host: str) -> dict[str, RuntimeInstallation]:
+    """The images of one kind of each family; kind -> what this host would run it with."""
+    found = Manifest.load(None, discover()).installations()
+    chosen: dict[str, RuntimeInstallation] = {}
+    for kind, one in found.items():  # the default Python comes first
+        if one.family not in {other.family for other in chosen.values()}:
+            chosen[kind] = one
+    with ImageBuilder(endpoint_of(settings_of(host), {}), PREFIX) as builder:
+        for kind, one in chosen.items():
+            builder.build(ImagePlan(kind, one.family, one.proxy.name, one))
+    return chosen
 
 
 def make_docker_factory(

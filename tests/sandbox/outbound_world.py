@@ -17,15 +17,20 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.guests import run, spec
-from sandbox.kits import DockerKit, ProcessKit
+from sandbox.kits import Kit, ProcessKit
 
 from upwhisk.common.spi.containers import ContainerFactory, Network
-from upwhisk.invoker.containers import network, process
+from upwhisk.invoker.containers import network
 from upwhisk.invoker.containers.bounds import NetworkSettings
-from upwhisk.invoker.containers.docker import factory as docker_factory
 
 RUN_DIR, ENGINE, HOW = Path(sys.argv[1]), sys.argv[2], [*sys.argv[3:], ""][0]
-KIT = ProcessKit(RUN_DIR) if ENGINE == "none" else DockerKit(RUN_DIR, ENGINE)
+KIT: Kit
+if ENGINE == "none":
+    KIT = ProcessKit(RUN_DIR)
+else:
+    from sandbox.docker_kit import DockerKit
+
+    KIT = DockerKit(RUN_DIR, ENGINE)
 PUBLIC, RESOLVER, PRIVATE, ALLOWED = "203.0.113.9", "10.77.0.5", "10.77.0.6", "10.88.0.5"
 API = str(RUN_DIR / "api")
 peers: list[str] = []
@@ -135,8 +140,10 @@ async def attempt(factory: ContainerFactory) -> dict[str, bool]:
 
 
 async def main() -> dict[str, Any]:
-    for module in (process, docker_factory):  # the resolvers of the real host are of no use here
-        setattr(module, "resolvers", lambda: (RESOLVER,))  # noqa: B010
+    for name in ("process", "docker.factory"):  # the resolvers of the real host are of no use here
+        module = sys.modules.get(f"upwhisk.invoker.containers.{name}")
+        if module is not None:
+            setattr(module, "resolvers", lambda: (RESOLVER,))  # noqa: B010
     settings = NetworkSettings(api=API, allow=("10.88.0.0/16",))
     found: dict[str, Any] = {}
     server = await asyncio.start_unix_server(lambda _, w: w.close(), API)

@@ -231,7 +231,7 @@ async def test_it_inherits_no_descriptors_and_no_environment(kit: Kit, guest: Co
     assert kinds["3"] == "socket"
     # one more socket is the connection that carries this very request
     assert len([n for n in links if int(n) > 3]) == 1
-    known = {"PATH", "HOME", "TMPDIR", "LANG", "LC_CTYPE"} | ({"HOSTNAME"} if kit.name == "docker" else set())
+    known = {"PATH", "HOME", "TMPDIR", "LANG", "LC_CTYPE", "__OW_API_HOST"} | ({"HOSTNAME"} if kit.name == "docker" else set())
     assert set(environment) <= known
     assert not set(initial.split("\0")) & {f"{k}={v}" for k, v in os.environ.items() if k not in known}
 

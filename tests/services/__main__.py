@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from types import FrameType
 
 from services.cache import cache_folder
-from services.catalog import CATALOG, prepare
+from services.catalog import CATALOG, prepare, usual
 from services.commands import have, kill_all
 from services.errors import Unavailable
 from services.running import start
@@ -43,7 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="scripts/services", description=__doc__)
     commands = parser.add_subparsers(dest="what", required=True)
     for what, text, count in (
-        ("prepare", "fetch and build (all without a name); quick when it is there", "*"),
+        ("prepare", "fetch and build (all but compose without a name); quick when it is there", "*"),
         (
             "run",
             "start them, run COMMAND with their addresses in UPWHISK_TEST_*, stop them: run kafka -- COMMAND",
@@ -62,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
 def _prepare(names: list[str]) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _abandon)
-    failures = prepare(_known(names) or list(CATALOG), lambda text: print(text, flush=True))
+    failures = prepare(_known(names) or usual(), lambda text: print(text, flush=True))
     for failure in failures:
         print(f"services: {failure}", file=sys.stderr)
     return 1 if failures else 0

@@ -7,17 +7,19 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
+from compose import prepared
 from services import consul, couchdb, debian, docker_engine, kafka, toxiproxy
 from services.errors import Unavailable
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """`programs` are Debian's: program to package."""
+    """`programs` are Debian's: program to package. `is_usual`: prepared when no name is given."""
 
     title: str
     prepare: Callable[[], object]
     programs: dict[str, str] = field(default_factory=dict)
+    is_usual: bool = True
 
 
 CATALOG = {
@@ -26,7 +28,14 @@ CATALOG = {
     "couchdb": Entry("pouchdb-server 4.2.0, from npm", couchdb.prepare, couchdb.PROGRAMS),
     "docker": Entry("Docker engine, Debian's", docker_engine.prepare, docker_engine.PROGRAMS),
     "toxiproxy": Entry("Toxiproxy 2.12.0, built from source", toxiproxy.prepare),
+    "compose": Entry(
+        "docker compose 2.40.3, built from source, and a Debian for images", prepared.prepare, prepared.PROGRAMS, is_usual=False
+    ),
 }
+
+
+def usual() -> list[str]:
+    return [name for name, entry in CATALOG.items() if entry.is_usual]
 
 
 def prepare(names: Iterable[str], say: Callable[[str], None]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -43,14 +44,18 @@ def prepare() -> None:
 class DockerEngine(Service):
     """`host` is what clients are given. Images stay in the cache; containers, networks and volumes go with `stop`.
 
-    Two engines in one network namespace break each other's firewall rules, so it waits for another to end.
+    Two engines in one network namespace break each other's firewall rules, so it waits for another to end. `apart`: it has
+    a namespace of its own, with a loopback alone: nothing is fetched, no port is published, and nobody is waited for.
+    `options`: further words of its command line.
     """
 
     name: ClassVar[str] = "docker"
     port_count: ClassVar[int] = 0
 
-    def __init__(self) -> None:
+    def __init__(self, *, apart: bool = False, options: Sequence[str] = ()) -> None:
         super().__init__()
+        self._apart = apart
+        self._options = tuple(options)
         prepare()
         if os.geteuid() != 0:
             raise Unavailable(
@@ -70,9 +75,11 @@ class DockerEngine(Service):
 
     def start(self) -> Self:
         try:
-            self._take_namespace()
+            if not self._apart:
+                self._take_namespace()
             self._take_slot()
-            self._rules = docker_rules.now()
+            if not self._apart:
+                self._rules = docker_rules.now()
             super().start()
             self._remove_everything()  # of a run that was killed
         except BaseException:
@@ -88,7 +95,7 @@ class DockerEngine(Service):
             if self._slot:
                 _unmount(self.data, self.runtime)
                 shutil.rmtree(self.runtime, ignore_errors=True)
-                docker_rules.forget(self._rules)
+                docker_rules.forget(self._rules)  # nothing where it was apart
         finally:
             for lock in self._locks:
                 os.close(lock)
@@ -131,7 +138,10 @@ class DockerEngine(Service):
         paths = ["--data-root", str(self.data), "--exec-root", str(self.runtime)]
         paths += ["--pidfile", str(folder / "docker.pid"), "--host", f"unix://{folder / 'docker.sock'}"]
         driver = ["--storage-driver", "overlay2", "--exec-opt", "native.cgroupdriver=cgroupfs"]
-        return [have("dockerd"), *paths, *driver, "--live-restore", "--log-level", "warn"]
+        command = [have("dockerd"), *paths, *driver, "--live-restore", "--log-level", "warn", *self._options]
+        if not self._apart:
+            return command
+        return [have("unshare"), "--net", "--", "/bin/sh", "-c", 'ip link set lo up && exec "$@"', "sh", *command]
 
     def _before_launch(self, folder: Path) -> None:
         """What a killed engine leaves keeps the next one from starting."""

@@ -67,7 +67,7 @@ def docker_host() -> Iterator[str]:
     if named is not None:
         yield named
         return
-    with started(DockerEngine) as engine:
+    with started(lambda: DockerEngine(apart=True)) as engine:  # others may need the namespace of this host meanwhile
         yield engine.host
 
 

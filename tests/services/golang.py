@@ -29,11 +29,11 @@ def built(recipe: Path, package: str, name: str) -> Path:
     return kept(name, key(recipe), lambda folder: _build(recipe, package, folder / name)) / name
 
 
-def program(recipe: Path, name: str) -> Path:
+def program(recipe: Path, name: str, *, prepare_as: str = "") -> Path:
     """The program that `built` made. Raises `Unavailable`."""
     found = place(name, key(recipe)) / name
     if not found.exists():
-        raise Unavailable(f"{name} is not prepared: run scripts/services prepare {name}")
+        raise Unavailable(f"{name} is not prepared: run scripts/services prepare {prepare_as or name}")
     return found
 
 

@@ -24,10 +24,12 @@ _HEAP = ("-Xms64m", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "
 
 @dataclass(frozen=True, slots=True)
 class Users:
-    """Who may log in at the TLS listener, name to password, by mechanism."""
+    """Who may log in at the TLS listener, name to password, by mechanism. With `administrators` only they may do anything
+    that no access rule allows."""
 
     plain: dict[str, str]
     scram: dict[str, str]
+    administrators: tuple[str, ...] = ()
 
 
 def prepare() -> Path:
@@ -138,7 +140,11 @@ class Kafka(Service):
 
 def _secure_properties(port: int, keystore: Path, users: Users) -> str:
     logins = " ".join(f'user_{name}="{password}"' for name, password in users.plain.items())
-    return _SECURE.format(keystore=keystore, logins=logins)
+    lines = _SECURE.format(keystore=keystore, logins=logins)
+    if users.administrators:
+        names = ";".join(f"User:{name}" for name in ("ANONYMOUS", *users.administrators))
+        lines += f"authorizer.class.name={_AUTHORIZER}\nsuper.users={names}\n"
+    return lines
 
 
 _PROPERTIES = """\
@@ -162,6 +168,7 @@ num.io.threads=2
 log.cleaner.dedupe.buffer.size=2097152
 """
 
+_AUTHORIZER = "org.apache.kafka.metadata.authorizer.StandardAuthorizer"
 _SECURE = """\
 sasl.enabled.mechanisms=SCRAM-SHA-256,PLAIN
 listener.name.client.scram-sha-256.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 
+from services.compose_tool import tool
 from services.consul import Consul
 from services.couchdb import PouchDB
 from services.docker_engine import DockerEngine
@@ -24,5 +25,7 @@ def start(name: str, stack: ExitStack) -> dict[str, str]:
         case "docker":
             host = stack.enter_context(DockerEngine()).host
             return {"UPWHISK_TEST_DOCKER": host, "DOCKER_HOST": host}
+        case "compose":
+            return {"UPWHISK_TEST_COMPOSE": str(tool())}
         case _:
             return {"UPWHISK_TEST_TOXIPROXY": stack.enter_context(Toxiproxy()).url}

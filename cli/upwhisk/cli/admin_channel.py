@@ -173,7 +173,7 @@ def restore(where: Where, source: Path, *, force: bool) -> Result:
     if connected is not None:
         connected.close()
         raise Failure(f"A platform runs on '{where.data}'", hint="stop it first (SIGTERM), then restore")
-    from upwhisk.common.errors import StartupError
+    from upwhisk.common.errors import FolderNotEmpty, StartupError
     from upwhisk.common.settings import load_settings
 
     try:
@@ -181,8 +181,10 @@ def restore(where: Where, source: Path, *, force: bool) -> Result:
         if where.fleet:
             return _restore_fleet(settings, source)
         _restore_folder(settings, where.data, source, force=force)
+    except FolderNotEmpty as error:
+        raise Failure(str(error), hint="--force replaces what is in the folder") from None
     except StartupError as error:
-        raise Failure(str(error), hint="--force replaces what is in the folder" if not force else "") from None
+        raise Failure(str(error)) from None
     return f"Restored {source} into {where.data}", 0
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import ssl
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -11,6 +12,7 @@ import structlog
 
 from upwhisk.common.errors import ConfigurationError
 from upwhisk.common.resource import Resource
+from upwhisk.common.settings import NodeSettings
 from upwhisk.common.tasks import TaskOwner
 
 log = structlog.get_logger(__name__)
@@ -22,18 +24,22 @@ MAX_OPEN = 256
 
 
 class ApiDoor(Resource):
-    """`url`: where the API is for this node, `http://host:port`; empty: guests find the door closed."""
+    """`node.api_url`: where the API is for this node; empty: guests find the door closed. They speak HTTP to it in any case."""
 
-    def __init__(self, path: Path, url: str) -> None:
+    def __init__(self, path: Path, node: NodeSettings) -> None:
         self.path = path
-        self._url = url
-        self._host, self._port = _address(url)
+        self._url = node.api_url
+        self._host, self._port = _address(node.api_url)
+        self._ca_file = node.api_ca_file
+        self._tls: ssl.SSLContext | None = None
         self._server: asyncio.Server | None = None
         self._tasks = TaskOwner("api-door", bound=2 * MAX_OPEN)
 
     async def start(self) -> None:
         if not self._url:
             return
+        if self._url.startswith("https:"):
+            self._tls = _tls(self._ca_file)
         self.path.unlink(missing_ok=True)
         self._server = await asyncio.start_unix_server(self._come_in, str(self.path))
         os.chmod(self.path, 0o600)
@@ -53,7 +59,7 @@ class ApiDoor(Resource):
     async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             async with asyncio.timeout(_CONNECT_S):
-                there, back = await asyncio.open_connection(self._host, self._port)
+                there, back = await asyncio.open_connection(self._host, self._port, ssl=self._tls)
         except (OSError, TimeoutError) as error:
             log.warning("the API is out of reach for guests", action="door.closed", url=self._url, reason=str(error))
             writer.close()
@@ -72,6 +78,8 @@ async def _copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> N
             await target.drain()
         if target.can_write_eof():
             target.write_eof()
+        else:
+            target.close()  # TLS has no half of a connection; a kept one would stay open for nobody
     except (OSError, TimeoutError):
         target.close()
 
@@ -80,6 +88,14 @@ def _address(url: str) -> tuple[str, int]:
     if not url:
         return "", 0
     parts = urlsplit(url)
-    if parts.scheme != "http" or not parts.hostname:
-        raise ConfigurationError("node.api_url", f"'{url}' is no address of the form http://host:port")
-    return parts.hostname, parts.port or 80
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ConfigurationError("node.api_url", f"'{url}' is no address of the form http://host:port or https://host:port")
+    return parts.hostname, parts.port or (80 if parts.scheme == "http" else 443)
+
+
+def _tls(ca_file: str) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=ca_file or None)
+    except OSError as error:  # ssl.SSLError is one too
+        why = error.strerror or str(error)
+        raise ConfigurationError("node.api_ca_file", f"cannot read '{ca_file}': {why}") from None

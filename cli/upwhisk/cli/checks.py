@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 from upwhisk.common.errors import ConfigurationError
-from upwhisk.common.settings import PlacementSettings, ServerSettings
+from upwhisk.common.settings import PlacementSettings, ServerSettings, Settings
 from upwhisk.loadbalancer.placement import POLICIES
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 def check_listener(server: ServerSettings) -> None:
-    if server.host not in LOOPBACK and not server.insecure_http:
+    if server.host not in LOOPBACK and not server.cert_file and not server.insecure_http:
         raise ConfigurationError(
             "server.host",
             f"'{server.host}' is not loopback and this listener has no TLS: keys would travel readable. "
-            "Put a TLS proxy before it, or allow it with --insecure-http",
+            "Give it a certificate (server.cert_file), put a TLS proxy before it, or allow it with --insecure-http",
         )
+
+
+def check_metrics_listener(settings: Settings) -> None:
+    """A node's metrics name its users' work: beyond this machine they are for those who have the token."""
+    node, server = settings.node, settings.server
+    if node.metrics_port is None or node.metrics_host in LOOPBACK:
+        return
+    if not settings.metrics.token_file:
+        text = f"'{node.metrics_host}' is not loopback: set metrics.token_file, so that not everybody can read there"
+        raise ConfigurationError("node.metrics_host", text)
+    if not server.cert_file and not server.insecure_http:
+        text = f"'{node.metrics_host}' is not loopback: give it a certificate (server.cert_file), or set server.insecure_http"
+        raise ConfigurationError("node.metrics_host", text)
 
 
 def check_policy(placement: PlacementSettings) -> None:

@@ -65,14 +65,14 @@ class Client:
         """One object. `ClientError` if something else comes, for instance a page of another kind of server."""
         reply = self.call("GET", route, query, namespace=namespace)
         if not isinstance(reply.data, dict):
-            raise ClientError(texts.no_answer(reply.status), GENERAL, status=reply.status, hint=texts.HINT_OTHER_SERVER)
+            raise _other_server(reply)
         return reply.data
 
     def rows(self, route: str, query: Mapping[str, Any], *, namespace: str = "_") -> list[dict[str, Any]]:
         """A list of objects; `ClientError` if something else comes."""
         reply = self.call("GET", route, query, namespace=namespace)
         if not isinstance(reply.data, list) or not all(isinstance(row, dict) for row in reply.data):
-            raise ClientError(texts.no_answer(reply.status), GENERAL, status=reply.status, hint=texts.HINT_OTHER_SERVER)
+            raise _other_server(reply)
         return reply.data
 
     def put(self, route: str, body: Any, *, overwrite: bool, namespace: str = "_") -> Any:
@@ -106,6 +106,13 @@ class Client:
         path = quote(f"namespaces/{namespace}/{route}", safe=_PATH_SAFE) + encoded(query)
         return self.exchange(method, path, body)
 
+    def own(self, route: str) -> dict[str, Any]:
+        """One object of what OpenWhisk's API lacks, below `/upwhisk/v1/`. `ClientError` as from `get`."""
+        reply = self._checked(self.exchange("GET", quote(route, safe=_PATH_SAFE), root="upwhisk/v1"))
+        if not isinstance(reply.data, dict):
+            raise _other_server(reply)
+        return reply.data
+
     def namespaces(self) -> list[str]:
         data = self._checked(self.exchange("GET", "namespaces")).data
         return [str(name) for name in data] if isinstance(data, list) else []
@@ -115,13 +122,13 @@ class Client:
         data = self._checked(self.exchange("GET", "", auth=False)).data
         return data if isinstance(data, dict) else {}
 
-    def exchange(self, method: str, path: str, body: Any = None, *, auth: bool = True) -> Reply:
-        """Send and read, whatever the status. `path` is below `/api/v1`, quoted."""
+    def exchange(self, method: str, path: str, body: Any = None, *, auth: bool = True, root: str = "") -> Reply:
+        """Send and read, whatever the status. `path` is below `root` (`api/v1`), quoted."""
         import http.client  # takes longer to load than all else here: help texts do without it
 
         base = urlsplit(base_url(self._properties.api_host))
-        version = self._properties.api_version
-        target = f"{base.path}/api/{version}" + (f"/{path}" if path else "")
+        root = root or f"api/{self._properties.api_version}"
+        target = f"{base.path}/{root}" + (f"/{path}" if path else "")
         headers = {"User-Agent": "upwhisk-cli"}
         if auth:
             headers["Authorization"] = self._authorization()
@@ -224,6 +231,11 @@ def refusal(reply: Reply) -> ClientError:
     if isinstance(data, dict) and "error" in data and "code" in data:
         return ClientError(f"{data['error']} (code {data['code']})", exit_code(status), status=status, hint=hint)
     return ClientError(texts.no_answer(status), exit_code(status), status=status, hint=hint or texts.HINT_OTHER_SERVER)
+
+
+def _other_server(reply: Reply) -> ClientError:
+    """An answer of success with something in it that the platform does not send there."""
+    return ClientError(texts.no_answer(reply.status), GENERAL, status=reply.status, hint=texts.HINT_OTHER_SERVER)
 
 
 def _decoded(raw: bytes) -> Any:

@@ -15,12 +15,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from upwhisk.cli.container_choice import engine_finding
 from upwhisk.common.errors import ConfinementMissing, ContainerError, StartupError
 from upwhisk.common.ids import new_instance_id
+from upwhisk.common.settings import load_settings
 from upwhisk.common.spi.containers import Container, ContainerSpec, Network
 from upwhisk.invoker.containers import host_check
 from upwhisk.invoker.containers.bounds import GuestBounds, NetworkSettings
 from upwhisk.invoker.containers.cgroup_choice import choose_tree
+from upwhisk.invoker.containers.docker.endpoint import endpoint_of
+from upwhisk.invoker.containers.docker.image_build import list_runtime_images
+from upwhisk.invoker.containers.docker.image_names import REMEDY
 from upwhisk.invoker.containers.process import ProcessFactory, default_run_dir
 from upwhisk.runtimes.discover import discover
 from upwhisk.runtimes.installation import RuntimeInstallation
@@ -54,7 +59,7 @@ def diagnose(manifest_file: str = "") -> list[Finding]:
         _take_cache(run_dir)
         manifest = Manifest.load(Path(manifest_file) if manifest_file else None).on(discover(run_dir / _CACHE))
         installations = list(manifest.installations().values())
-        findings = [*_host(), *_cgroups(), *_interpreters(manifest, installations)]
+        findings = [*_host(), *_cgroups(), *_interpreters(manifest, installations), *_engine()]
         return findings + asyncio.run(_trial(run_dir, installations))
 
 
@@ -97,6 +102,25 @@ def _interpreters(manifest: Manifest, installations: Sequence[RuntimeInstallatio
     if absent:
         found.append(Finding("runtimes", "note", f"not here, so their actions are refused: {', '.join(absent)}"))
     return found
+
+
+def _engine() -> list[Finding]:
+    """Nobody needs one; whoever has one should know what it could do."""
+    try:
+        settings = load_settings().docker
+    except StartupError as error:
+        return [Finding("engine", "note", str(error))]
+    why = engine_finding(settings)
+    if why:
+        return [Finding("engine", "note", f"{why}; needed for --containers docker and images of your own alone")]
+    try:
+        images, notes = list_runtime_images(endpoint_of(settings, os.environ), settings.image_prefix)
+    except StartupError as error:
+        return [Finding("engine", "note", str(error))]
+    found = [Finding("engine", "note", text) for text in notes]
+    if not images:
+        return [*found, Finding("engine", "note", f"the container engine answers and has no images of runtimes: {REMEDY}")]
+    return [*found, Finding("engine", "ok", f"the container engine has the images of {', '.join(sorted(images))}")]
 
 
 async def _trial(run_dir: Path, installations: Sequence[RuntimeInstallation]) -> list[Finding]:

@@ -15,19 +15,23 @@ import structlog
 from upwhisk.cli.checks import check_listener, check_policy, shown_host
 from upwhisk.cli.fleet_health import FleetHealth
 from upwhisk.cli.fleet_kinds import FleetKinds
-from upwhisk.cli.fleet_metrics import DeliveryMetrics, NodesMetrics, ServicesMetrics
+from upwhisk.cli.fleet_metrics import DeliveryMetrics, NodesMetrics
 from upwhisk.cli.fleet_parts import FleetParts, controller_name, parts_of
+from upwhisk.cli.listener_security import security_of
+from upwhisk.cli.metrics import BalancerMetrics, process_collectors
 from upwhisk.cli.processes import StopSignal, tell_manager
 from upwhisk.common.clock import SystemClock
 from upwhisk.common.ids import ActivationId
 from upwhisk.common.plugins import load
 from upwhisk.common.resource import Resource
 from upwhisk.common.settings import Settings
+from upwhisk.controller.api.server import ListenerSecurity
 from upwhisk.controller.app import Controller, ControllerParts, DeliveryPorts
 from upwhisk.controller.delivery.fleet import FleetDelivery
 from upwhisk.controller.delivery.hosting import Hosting, HostingPorts
 from upwhisk.controller.delivery.recorder import Recorder
 from upwhisk.controller.delivery.store import DeliveredStore
+from upwhisk.controller.delivery.sweep import Retention, Sweep
 
 log = structlog.get_logger(__name__)
 
@@ -49,18 +53,20 @@ class FleetController:
         self._clock = SystemClock()
         self._stop = StopSignal()
         self._name = controller_name(settings)
+        self._security = ListenerSecurity()
 
     async def run(self, ready: Callable[[ControllerReady], None]) -> None:
         """`StartupError` if it cannot start; `ready` is called once it takes calls."""
         check_listener(self._settings.server)
         check_policy(self._settings.placement)
+        self._security = security_of(self._settings)
         self._stop.catch()
         async with AsyncExitStack() as stack:
             parts = parts_of(self._settings)
             for part in (parts.documents, parts.bus, parts.registry):
                 await stack.enter_async_context(part)
             controller = await self._start(stack, parts)
-            url = f"http://{shown_host(self._settings.server.host)}:{controller.server.port}"
+            url = f"{self._security.scheme}://{shown_host(self._settings.server.host)}:{controller.server.port}"
             ready(ControllerReady(url, self._name, len(await parts.registry.nodes())))
             tell_manager("READY=1")
             await self._stop.wait()
@@ -98,15 +104,24 @@ class FleetController:
                 health=FleetHealth(parts, hosting, recorder),
                 clock=self._clock,
                 phase_of=phase_of,
+                security=self._security,
                 delivery=delivery,
             ),
             settings,
         )
         for collector in (
-            DeliveryMetrics(hosting, recorder, controller.balancer),
+            BalancerMetrics(controller.balancer),
+            DeliveryMetrics(hosting, recorder),
             NodesMetrics(parts.registry),
-            ServicesMetrics(parts),
+            *process_collectors(),
+            await stack.enter_async_context(parts.watch()),
         ):
             controller.metrics.register(collector)
         await stack.enter_async_context(controller)
+        await stack.enter_async_context(Sweep(parts.bus, parts.registry, self._clock, self._name, _retention(parts)))
         return controller
+
+
+def _retention(parts: FleetParts) -> Retention | None:
+    retention = getattr(parts.documents, "retention", None)
+    return None if retention is None else retention.sweep

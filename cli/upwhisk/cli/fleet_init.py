@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from upwhisk.cli.fleet_parts import FleetParts, parts_of
 from upwhisk.cli.guest_key import GuestKey, ensure_guest, given_key, write_wskprops_file
 from upwhisk.common.errors import StartupError, UpwhiskError
 from upwhisk.common.settings import Settings
+from upwhisk.common.spi.roles import Role
 from upwhisk.common.spi.store import DocumentStore
 
 
-async def initialise(settings: Settings, auth_file: Path | None, wskprops: Path | None, api: str) -> list[str]:
-    """What was done, a line each. `StartupError` names the setting of a service that cannot be used."""
+async def initialise(
+    settings: Settings, auth_file: Path | None, wskprops: Path | None, api: str, accounts: Mapping[Role, Settings]
+) -> list[str]:
+    """What was done, a line each. `StartupError` names the setting of a service that cannot be used. `accounts`: the
+    settings with which the processes of each role will run; their logins get what they need."""
     given = given_key(auth_file)
     parts = parts_of(settings)
     lines: list[str] = []
     try:
         made = await prepared(parts.documents, settings)
         lines.append(f"documents: made {', '.join(made)}" if made else "documents: all there")
+        for role, account in accounts.items():
+            lines += await granted(parts, settings, account, role)
         key = await _with_services(parts, given, lines)
     except StartupError:
         raise
@@ -35,6 +42,20 @@ async def prepared(documents: DocumentStore, settings: Settings) -> list[str]:
     prepare = getattr(type(documents), "prepare", None)
     made: list[str] = [] if prepare is None else await prepare(settings.couchdb)
     return made
+
+
+async def granted(parts: FleetParts, settings: Settings, account: Settings, role: Role) -> list[str]:
+    """What was done for the logins of one role, in each service that keeps logins."""
+    lines: list[str] = []
+    for part, own, other in (
+        (parts.documents, settings.couchdb, account.couchdb),
+        (parts.bus, settings.kafka, account.kafka),
+        (parts.registry, settings.consul, account.consul),
+    ):
+        grant = getattr(type(part), "grant", None)
+        if grant is not None:
+            lines.append(await grant(own, other, role))
+    return lines
 
 
 async def _with_services(parts: FleetParts, given: tuple[str, str] | None, lines: list[str]) -> GuestKey:

@@ -15,9 +15,11 @@ import msgspec
 import structlog
 
 from upwhisk.cli.api_door import ApiDoor
+from upwhisk.cli.checks import check_metrics_listener
 from upwhisk.cli.factories import make_factory
 from upwhisk.cli.fleet_parts import node_name, parts_of
-from upwhisk.cli.metrics import PoolMetrics
+from upwhisk.cli.listener_security import security_of
+from upwhisk.cli.metrics import ActivationMetrics, PoolMetrics, process_collectors
 from upwhisk.cli.metrics_listener import MetricsListener
 from upwhisk.cli.node_runtimes import NodeRuntimes
 from upwhisk.cli.processes import StopSignal, tell_manager
@@ -53,16 +55,19 @@ class FleetInvoker:
     async def run(self, ready: Callable[[InvokerReady], None]) -> None:
         """`StartupError` if it cannot start; `ready` is called once it can be given work."""
         settings = self._settings
+        check_metrics_listener(settings)
+        security = security_of(settings)
         self._stop.catch()
         async with AsyncExitStack() as stack:
             parts = parts_of(settings)
             for part in (parts.documents, parts.bus, parts.registry):
                 await stack.enter_async_context(part)
-            runtimes = await asyncio.to_thread(NodeRuntimes.find, settings.guest)
-            door = await stack.enter_async_context(ApiDoor(_door_path(runtimes.run_dir, settings), settings.node.api_url))
-            factory = make_factory(settings, runtimes, str(door.path))
+            runtimes = await asyncio.to_thread(NodeRuntimes.find, settings)
+            door = await stack.enter_async_context(ApiDoor(_door_path(runtimes.run_dir, settings), settings.node))
+            factory = make_factory(runtimes, str(door.path))
             logs = await stack.enter_async_context(load("logs", settings.plugins.logs)())
-            metrics = await stack.enter_async_context(MetricsListener(settings.node.metrics_port, settings.node.metrics_host))
+            listener = MetricsListener(settings.node.metrics_port, settings.node.metrics_host, security)
+            metrics = await stack.enter_async_context(listener)
             node = InvokerNode(
                 NodeParts(parts.documents, parts.bus, parts.registry, logs, factory, self._clock, runtimes.prewarm),
                 settings,
@@ -71,9 +76,17 @@ class FleetInvoker:
             )
             await stack.enter_async_context(node)
             assert node.pool is not None
-            metrics.register(PoolMetrics(node.pool.statistics))
+            assert node.runner is not None
+            for collector in (
+                PoolMetrics(node.pool.statistics),
+                ActivationMetrics(node.runner.tally),
+                *process_collectors(),
+                await stack.enter_async_context(parts.watch(containers=factory.problem)),
+            ):
+                metrics.register(collector)
             kinds = tuple(sorted(factory.abilities.kinds))
-            ready(InvokerReady(settings.node.name, kinds, node.default_network.value, factory.findings(), metrics.address))
+            findings = (*([runtimes.note] if runtimes.note else ()), *factory.findings())
+            ready(InvokerReady(settings.node.name, kinds, node.default_network.value, findings, metrics.address))
             tell_manager("READY=1")
             await self._stop.wait()
             tell_manager("STOPPING=1")

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
-from upwhisk.cli.node_runtimes import NodeKinds
+from upwhisk.cli.node_runtimes import NodeKinds, interpreters_of
 from upwhisk.common.settings import GuestSettings
 from upwhisk.common.spi.containers import FactoryAbilities, Network
 from upwhisk.common.spi.nodes import NodeReport, NodeState
-from upwhisk.runtimes.discover import Interpreters
 from upwhisk.runtimes.manifest import Manifest
-
-_PYTHON = re.compile(r"\Apython:(\d+)\.(\d+)\Z")
-_NODE = re.compile(r"\Anodejs:(\d+)\Z")
-_SOMEWHERE = Path("/")
-"""Where an interpreter is on its node matters to that node alone."""
 
 
 class FleetKinds:
@@ -38,7 +31,7 @@ class FleetKinds:
         if (kinds, networks, images) == self._known:
             return
         self._known = (kinds, networks, images)
-        manifest = self._manifest.on(_interpreters(kinds))
+        manifest = self._manifest.on(interpreters_of(kinds))
         missing = {
             kind: f"The kind '{kind}' cannot be run: no node of this fleet has it."
             for kind in (*manifest.kinds, "blackbox")
@@ -70,12 +63,6 @@ class FleetKinds:
 
     def runtimes(self) -> dict[str, list[dict[str, Any]]]:
         return self._kinds.runtimes()
-
-
-def _interpreters(kinds: frozenset[str]) -> Interpreters:
-    pythons = {(int(m[1]), int(m[2])): _SOMEWHERE for kind in kinds if (m := _PYTHON.match(kind))}
-    nodes = {int(m[1]): _SOMEWHERE for kind in kinds if (m := _NODE.match(kind))}
-    return Interpreters(pythons, nodes)
 
 
 def _abilities(kinds: frozenset[str], networks: frozenset[Network], *, images: bool) -> FactoryAbilities:

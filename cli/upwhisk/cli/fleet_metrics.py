@@ -8,18 +8,17 @@ from collections.abc import Iterator
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from upwhisk.cli.fleet_parts import FleetParts
 from upwhisk.common.spi.nodes import NodeRegistry, NodeReport, NodeState
 from upwhisk.controller.delivery.hosting import Hosting
 from upwhisk.controller.delivery.recorder import Recorder
-from upwhisk.loadbalancer.balancer import Balancer
 
 
 class DeliveryMetrics(Collector):
-    def __init__(self, hosting: Hosting, recorder: Recorder, balancer: Balancer) -> None:
+    """Work in the logs, and records on their way to the store."""
+
+    def __init__(self, hosting: Hosting, recorder: Recorder) -> None:
         self._hosting = hosting
         self._recorder = recorder
-        self._balancer = balancer
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         logs = self._hosting.logs()
@@ -28,9 +27,6 @@ class DeliveryMetrics(Collector):
         yield GaugeMetricFamily("upwhisk_journalled", "Accepted activations without a record", value=under_way)
         unstored = len(self._recorder)
         yield GaugeMetricFamily("upwhisk_records_unstored", "Records that wait for the store", value=unstored)
-        queued, in_flight = self._balancer.queued, self._balancer.in_flight
-        yield GaugeMetricFamily("upwhisk_activations_queued", "Activations that wait for a permit", value=queued)
-        yield GaugeMetricFamily("upwhisk_activations_in_flight", "Activations on nodes", value=in_flight)
 
 
 class NodesMetrics(Collector):
@@ -48,16 +44,4 @@ class NodesMetrics(Collector):
         counts = Counter(report.state for report in self._reports)
         for state in NodeState:
             family.add_metric([state.value], counts[state])
-        yield family
-
-
-class ServicesMetrics(Collector):
-    def __init__(self, parts: FleetParts) -> None:
-        self._parts = parts
-
-    def collect(self) -> Iterator[GaugeMetricFamily]:
-        family = GaugeMetricFamily("upwhisk_service_up", "1 if the service can be reached", labels=["service"])
-        family.add_metric(["store"], float(self._parts.documents.accepts_work() is None))
-        family.add_metric(["bus"], float(self._parts.bus.problem() is None))
-        family.add_metric(["registry"], float(self._parts.registry.problem() is None))
         yield family

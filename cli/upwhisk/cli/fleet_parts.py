@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 from dataclasses import dataclass
 
+from upwhisk.cli.service_watch import Problem, ServiceWatch
 from upwhisk.common.clock import SystemClock
 from upwhisk.common.errors import ConfigurationError
 from upwhisk.common.plugins import load
@@ -25,6 +26,15 @@ class FleetParts:
     documents: DocumentStore
     bus: MessageBus
     registry: NodeRegistry
+
+    def watch(self, **others: Problem) -> ServiceWatch:
+        """Counts their outages, and those of `others`, while it is started."""
+        problems: dict[str, Problem] = {
+            "store": self.documents.accepts_work,
+            "bus": self.bus.problem,
+            "registry": self.registry.problem,
+        }
+        return ServiceWatch({**problems, **others}, SystemClock())
 
 
 def plugin_name(settings: Settings, point: str) -> str:

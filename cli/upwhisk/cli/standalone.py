@@ -19,9 +19,11 @@ from upwhisk.cli.checks import check_listener, check_policy, shown_host
 from upwhisk.cli.factories import make_factory
 from upwhisk.cli.guest_key import GuestKey, ensure_guest, given_key, write_wskprops
 from upwhisk.cli.health import StandaloneHealth
-from upwhisk.cli.metrics import PoolMetrics
+from upwhisk.cli.listener_security import security_of
+from upwhisk.cli.metrics import ActivationMetrics, BalancerMetrics, PoolMetrics, process_collectors
 from upwhisk.cli.node_runtimes import NodeRuntimes
 from upwhisk.cli.processes import StopSignal, tell_manager
+from upwhisk.cli.service_watch import ServiceWatch
 from upwhisk.cli.version import installed_version
 from upwhisk.common.clock import SystemClock
 from upwhisk.common.plugins import load
@@ -31,6 +33,7 @@ from upwhisk.common.spi.nodes import NodeRegistry
 from upwhisk.common.spi.store import ArtifactStore
 from upwhisk.controller.admin import operations
 from upwhisk.controller.api.admin_socket import AdminSocket
+from upwhisk.controller.api.server import ListenerSecurity
 from upwhisk.controller.app import Controller, ControllerParts
 from upwhisk.controller.auth import WatchedSubjects
 from upwhisk.invoker.app import InvokerNode, NodeParts
@@ -62,12 +65,14 @@ class Standalone:
         self._clock = SystemClock()
         self._stop = StopSignal()
         self._node: InvokerNode | None = None
+        self._security = ListenerSecurity()
 
     async def run(self, ready: Callable[[Ready], None]) -> None:
         """`StartupError` if it cannot start; `ready` is called once it takes work."""
         check_listener(self._settings.server)
         check_policy(self._settings.placement)
         given = given_key(self._auth_file)
+        self._security = security_of(self._settings)
         self._stop.catch()
         async with AsyncExitStack() as stack:
             store: ArtifactStore = load("store", self._settings.plugins.store)(
@@ -76,7 +81,7 @@ class Standalone:
             await stack.enter_async_context(store)
             key = await ensure_guest(store.subjects, given)
             controller, node = await self._start(stack, store)
-            url = f"http://{shown_host(self._settings.server.host)}:{controller.server.port}"
+            url = f"{self._security.scheme}://{shown_host(self._settings.server.host)}:{controller.server.port}"
             wskprops = write_wskprops(self._data, url, key)
             ready(Ready(url, key, wskprops, self._findings, node.default_network.value))
             tell_manager("READY=1")
@@ -89,33 +94,53 @@ class Standalone:
         bus: MessageBus = await stack.enter_async_context(load("bus", settings.plugins.bus)())
         registry: NodeRegistry = await stack.enter_async_context(load("nodes", settings.plugins.nodes)(self._clock))
         logs = await stack.enter_async_context(load("logs", settings.plugins.logs)())
-        runtimes = await asyncio.to_thread(NodeRuntimes.find, settings.guest)
-        factory = make_factory(settings, runtimes, str(self._data / API_SOCKET))
+        runtimes = await asyncio.to_thread(NodeRuntimes.find, settings)
+        factory = make_factory(runtimes, str(self._data / API_SOCKET))
         parts = NodeParts(store, bus, registry, logs, factory, self._clock, runtimes.prewarm, store.journal)
         node = self._node = InvokerNode(parts, settings, version=installed_version())
-        controller = Controller(
-            ControllerParts(
-                store=store,
-                bus=bus,
-                registry=registry,
-                logs=logs,
-                kinds=runtimes.kinds(lambda: factory.abilities),
-                health=StandaloneHealth(store, registry, bus),
-                clock=self._clock,
-                phase_of=node.phase_of,
-            ),
-            settings,
-            unix_path=str(self._data / API_SOCKET),
-        )
+        controller = self._controller(store, parts, runtimes)
         await stack.enter_async_context(node)
-        assert node.pool is not None
-        controller.metrics.register(PoolMetrics(node.pool.statistics))
+        await self._measure(stack, parts, controller, node)
         await stack.enter_async_context(controller)
+        self._findings = (*([runtimes.note] if runtimes.note else ()), *factory.findings())
+        await self._administer(stack, store, controller)
+        return controller, node
+
+    def _controller(self, store: ArtifactStore, shared: NodeParts, runtimes: NodeRuntimes) -> Controller:
+        assert self._node is not None
+        parts = ControllerParts(
+            store=store,
+            bus=shared.bus,
+            registry=shared.registry,
+            logs=shared.logs,
+            kinds=runtimes.kinds(lambda: shared.factory.abilities),
+            health=StandaloneHealth(store, shared.registry, shared.bus, shared.factory),
+            clock=self._clock,
+            phase_of=self._node.phase_of,
+            security=self._security,
+        )
+        return Controller(parts, self._settings, unix_path=str(self._data / API_SOCKET))
+
+    async def _measure(
+        self, stack: AsyncExitStack, parts: NodeParts, controller: Controller, node: InvokerNode
+    ) -> None:
+        assert node.pool is not None
+        assert node.runner is not None
+        watch = await stack.enter_async_context(ServiceWatch({"store": parts.store.accepts_work, "containers": parts.factory.problem}, self._clock))
+        for collector in (
+            PoolMetrics(node.pool.statistics),
+            ActivationMetrics(node.runner.tally),
+            BalancerMetrics(controller.balancer),
+            *process_collectors(),
+            watch,
+        ):
+            controller.metrics.register(collector)
+
+    async def _administer(self, stack: AsyncExitStack, store: ArtifactStore, controller: Controller) -> None:
+        """`upwhisk admin` reaches a running platform through a socket in its data folder."""
         subjects = WatchedSubjects(store.subjects, controller.authenticator.forget)
         commands = {**operations(subjects), **backup_operations(store)}
         await stack.enter_async_context(AdminSocket(self._data / ADMIN_SOCKET, commands))
-        self._findings = factory.findings()
-        return controller, node
 
     async def _drain(self, controller: Controller, node: InvokerNode) -> None:
         drain_s = self._settings.server.drain_s

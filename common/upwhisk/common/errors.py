@@ -208,3 +208,7 @@ class ConfinementMissing(StartupError):
 
 class DataFolderError(StartupError):
     """The data folder is in use, damaged, or of a newer format."""
+
+
+class FolderNotEmpty(DataFolderError):
+    """Something is there that a restore would replace."""

@@ -25,7 +25,10 @@ TABLE: dict[str, dict[str, str]] = {
         "memory": "upwhisk.backends.nodes.memory:MemoryRegistry",
         "consul": "upwhisk.backends.nodes.consul:ConsulRegistry",
     },
-    "containers": {"process": "upwhisk.invoker.containers.process:ProcessFactory"},
+    "containers": {
+        "process": "upwhisk.invoker.containers.process:ProcessFactory",
+        "docker": "upwhisk.invoker.containers.docker.factory:DockerFactory",
+    },
     "logs": {"inline": "upwhisk.backends.logs.inline:InlineLogStore"},
     "forecaster": {"persistence": "upwhisk.invoker.host.persistence:PersistenceForecaster"},
     "feed": {"cron": "upwhisk.triggers.feeds.cron:CronFeed"},

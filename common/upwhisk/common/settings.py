@@ -16,7 +16,7 @@ import msgspec
 from msgspec import Meta
 
 from upwhisk.common.errors import ConfigurationError
-from upwhisk.common.model.limits import SystemLimits
+from upwhisk.common.model.limits import Range, SystemLimits
 
 Positive = Annotated[int, Meta(ge=1)]
 NotNegative = Annotated[int, Meta(ge=0)]
@@ -29,11 +29,14 @@ class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
 
 class ServerSettings(_Section, frozen=True):
-    """`port` 0 takes a free one. `insecure_http`: allow listening beyond loopback without TLS."""
+    """`port` 0 takes a free one. `insecure_http`: allow listening beyond loopback without TLS. `cert_file`, `key_file`: PEM
+    files; with them the listeners of this process, API and metrics, speak TLS only."""
 
     host: str = "127.0.0.1"
     port: Port = 3233
     insecure_http: bool = False
+    cert_file: str = ""
+    key_file: str = ""
     drain_s: Seconds = 30.0
     header_timeout_s: Seconds = 20.0
     """How long a client may take to send a whole request."""
@@ -71,7 +74,9 @@ class NodeSettings(_Section, frozen=True):
     memory_mb: NotNegative = 0
     name: str = "0"
     api_url: str = ""
-    """Where a fleet's API is for this node's guests, `http://host:port`."""
+    """Where a fleet's API is for this node's guests, `http://host:port` or `https://host:port`."""
+    api_ca_file: str = ""
+    """Certificates to trust for `https`."""
     metrics_host: str = "127.0.0.1"
     metrics_port: Port | None = 0
     """Where a node of a fleet serves its metrics; 0 takes a free port."""
@@ -80,20 +85,23 @@ class NodeSettings(_Section, frozen=True):
 
 
 class PoolSettings(_Section, frozen=True):
-    """`freeze_after_s` of idleness a warm container is frozen, `evict_after_s` it is destroyed."""
+    """`freeze_after_s` of idleness a warm container is frozen, `evict_after_s` it is destroyed. `start_s`: how long the
+    start of one may take."""
 
     freeze_after_s: Seconds = 10.0
     evict_after_s: Seconds = 600.0
     starts_at_once: Positive = 4
+    start_s: Annotated[float, Meta(gt=0)] = 150.0
     prewarm: bool = True
 
 
 class GuestSettings(_Section, frozen=True):
     """`network`: for actions that do not say (`auto`: outbound where it works, else api). `allow`: private networks
-    that outbound guests may reach, CIDR."""
+    that outbound guests may reach, CIDR. `resolvers`: name servers of outbound guests; none: this machine's."""
 
     network: Literal["auto", "none", "api", "outbound"] = "auto"
     allow: tuple[str, ...] = ()
+    resolvers: tuple[str, ...] = ()
     ip_forwarding: bool = False
     """Allow switching the kernel's IPv4 forwarding on, which outbound guests need."""
     scratch_mb: Positive = 128
@@ -105,6 +113,8 @@ class GuestSettings(_Section, frozen=True):
     """Path of a runtimes manifest that replaces the built-in one."""
     python_library: str = ""
     """Folder of packages that every Python guest can import."""
+    node_library: str = ""
+    """Folder whose `node_modules` every Node guest can require."""
 
 
 class PluginSettings(_Section, frozen=True):
@@ -113,13 +123,20 @@ class PluginSettings(_Section, frozen=True):
     store: str = "sqlite"
     bus: str = "memory"
     nodes: str = "memory"
-    containers: str = "process"
+    containers: str = "auto"
+    """`auto`: process sandboxes where this host can confine them, else a container engine that answers."""
     logs: str = "inline"
     forecaster: str = "persistence"
 
 
 class PlacementSettings(_Section, frozen=True):
     policy: str = "warm"
+
+
+class MetricsSettings(_Section, frozen=True):
+    """`token_file` holds a token; who sends it (`Authorization: Bearer`) sees metrics and nodes from other machines."""
+
+    token_file: str = ""
 
 
 class LogSettings(_Section, frozen=True):
@@ -215,6 +232,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     guest: GuestSettings = GuestSettings()
     plugins: PluginSettings = PluginSettings()
     placement: PlacementSettings = PlacementSettings()
+    metrics: MetricsSettings = MetricsSettings()
     log: LogSettings = LogSettings()
     limits: SystemLimits = SystemLimits()
     couchdb: CouchDBSettings = CouchDBSettings()
@@ -235,10 +253,13 @@ def load_settings(file: Path | None = None, environment: Mapping[str, str] | Non
     for name, value in (os.environ if environment is None else environment).items():
         if name.startswith(PREFIX) and name not in RESERVED and not name.startswith("UPWHISK_TEST_"):
             _apply_variable(raw, name, value)
+    _complete_ranges(raw.get("limits"))
     try:
-        return msgspec.convert(raw, Settings, strict=False)
+        settings = msgspec.convert(raw, Settings, strict=False)
     except msgspec.ValidationError as error:
         raise ConfigurationError(*_explain(error)) from None
+    _check_ranges(settings.limits)
+    return settings
 
 
 def _read_file(file: Path) -> dict[str, Any]:
@@ -249,6 +270,21 @@ def _read_file(file: Path) -> dict[str, Any]:
         raise ConfigurationError("--config", f"cannot read '{file}': {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError("--config", f"'{file}' is not TOML: {error}") from None
+
+
+def _complete_ranges(limits: Any) -> None:
+    """Who changes one end of a range keeps the rest of it."""
+    for name, default in msgspec.to_builtins(SystemLimits()).items():
+        if isinstance(default, dict) and isinstance(limits, dict) and isinstance(limits.get(name), dict):
+            limits[name] = {**default, **limits[name]}
+
+
+def _check_ranges(limits: SystemLimits) -> None:
+    for name in limits.__struct_fields__:
+        one = getattr(limits, name)
+        if isinstance(one, Range) and not 0 <= one.min <= one.default <= one.max:
+            text = f"expected 0 <= min <= default <= max, got {one.min}, {one.default}, {one.max}"
+            raise ConfigurationError(f"limits.{name}", text)
 
 
 def _apply_variable(raw: dict[str, Any], name: str, value: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 from prometheus_client import CollectorRegistry
@@ -20,7 +20,7 @@ from upwhisk.common.spi.store import ArtifactStore
 from upwhisk.common.tasks import TaskOwner
 from upwhisk.controller.api.ports import Health, Services
 from upwhisk.controller.api.routes import api_server
-from upwhisk.controller.api.server import ApiServer, ListenerSettings
+from upwhisk.controller.api.server import ApiServer, ListenerSecurity, ListenerSettings
 from upwhisk.controller.auth import Authenticator
 from upwhisk.controller.catalog import Catalog
 from upwhisk.controller.fire import FirePorts, FireService
@@ -76,6 +76,7 @@ class ControllerParts:
     health: Health
     clock: Clock
     phase_of: PhaseOf
+    security: ListenerSecurity = field(default_factory=ListenerSecurity)
     delivery: MakeDelivery | None = None
 
 
@@ -147,6 +148,7 @@ class Controller(Resource):
             header_timeout_s=server.header_timeout_s,
             drain_s=5.0,
             unix_path=unix_path,
+            security=self._parts.security,
         )
         return api_server(listener, services, self.authenticator, self.metrics)
 

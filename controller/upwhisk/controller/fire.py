@@ -60,6 +60,7 @@ class FireService:
             return None
         reason = self._ports.store.accepts_work()
         if reason is not None:
+            self._ports.balancer.refused["store"] += 1
             log.info("refused", action="fire.refused", namespace=identity.namespace, reason=reason)
             raise Unavailable()
         arguments = {**to_mapping(trigger.parameters), "__ow_headers": dict(headers), **payload}

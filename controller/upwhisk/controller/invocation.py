@@ -20,7 +20,8 @@ from upwhisk.controller.accept import check_final, message_of
 from upwhisk.controller.api.ports import Call, Invoked
 from upwhisk.controller.entities.action_limits import check_limits
 from upwhisk.controller.sequence import Sequences
-from upwhisk.loadbalancer.balancer import Balancer, Stopping
+from upwhisk.loadbalancer.balancer import Balancer
+from upwhisk.loadbalancer.pending import Stopping
 
 log = structlog.get_logger(__name__)
 
@@ -93,7 +94,11 @@ class InvocationService:
         return Invoked(message.activation_id, record if blocking else None)
 
     def _check_room(self, namespace: str) -> None:
-        reason = self._ports.store.accepts_work() or self._ports.balancer.refusal(namespace)
+        reason = self._ports.store.accepts_work()
+        if reason is not None:
+            self._ports.balancer.refused["store"] += 1
+        else:
+            reason = self._ports.balancer.refusal(namespace)
         if reason is not None:
             log.info("refused", action="invocation.refused", namespace=namespace, reason=reason)
             raise Unavailable()

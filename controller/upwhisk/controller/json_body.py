@@ -7,19 +7,15 @@ text. Numbers have to fit: integers into 64 bits, others into a double. Of equal
 from __future__ import annotations
 
 import re
-from itertools import accumulate
 from typing import Any, Final, TypeVar
 
 import msgspec
 
 from upwhisk.common.errors import BadRequest
+from upwhisk.common.nesting import nests_deeper
 
 T = TypeVar("T")
 NOT_AN_OBJECT: Final = "JSON object expected"
-_SLICE: Final = 64 * 1024
-_ESCAPE: Final = re.compile(rb"\\.", re.DOTALL)
-_NOT_BRACKETS: Final = bytes(b for b in range(256) if b not in b"[]{}")
-_STEP: Final = bytes(1 if b in b"[{" else 255 for b in range(256))
 _LONG_NUMBER: Final = re.compile(rb"\d{19}")
 _decode_any: Final = msgspec.json.Decoder().decode
 
@@ -67,28 +63,8 @@ def decode_as(body: bytes, kind: type[T], max_depth: int) -> T:
 
 def check_depth(body: bytes, max_depth: int) -> None:
     """Nesting deeper than `max_depth` is refused before anything recursive sees it."""
-    # As long as there are no more opening brackets than levels, it cannot be too deep: true for nearly every body.
-    if body.count(b"{") + body.count(b"[") > max_depth and nesting_exceeds(body, max_depth):
+    if nests_deeper(body, max_depth):
         raise _too_deep(max_depth)
-
-
-def nesting_exceeds(body: bytes, max_depth: int) -> bool:
-    """Brackets outside of strings, counted slice by slice in constant memory."""
-    depth, in_string, carry = 0, False, b""
-    for start in range(0, len(body), _SLICE):
-        part = _ESCAPE.sub(b"", carry + body[start : start + _SLICE])
-        carry = part[-1:] if part.endswith(b"\\") else b""
-        pieces = part.split(b'"')
-        outside = b"".join(pieces[1 if in_string else 0 :: 2]).translate(None, _NOT_BRACKETS)
-        in_string ^= len(pieces) % 2 == 0
-        if not outside:
-            continue
-        steps = memoryview(outside.translate(_STEP)).cast("b")
-        levels = list(accumulate(steps, initial=depth))
-        if max(levels) > max_depth:
-            return True
-        depth = levels[-1]
-    return False
 
 
 def check_integers(value: Any) -> None:

@@ -14,7 +14,7 @@ from upwhisk.common.clock import Clock
 from upwhisk.common.errors import ContainerCreateFailed, ContainerGone, ImageMissing
 from upwhisk.common.ids import ActivationId, NodeId
 from upwhisk.common.messages import ActivationMessage
-from upwhisk.common.model.activation import Activation, Status, failed
+from upwhisk.common.model.activation import NO_CONTAINER, Activation, Status, failed
 from upwhisk.common.model.placed import Phases, Placed
 from upwhisk.common.spi.bus import Delivery
 from upwhisk.common.spi.logs import LogStore
@@ -26,14 +26,16 @@ from upwhisk.invoker.keys import KeyRing
 from upwhisk.invoker.outcome import Outcome
 from upwhisk.invoker.output import GuestOutput, log_line
 from upwhisk.invoker.payload import init_body, run_body, takes_several
-from upwhisk.invoker.pool.pool import Lease, Pool, PoolClosed
+from upwhisk.invoker.pool.lease import Lease, PoolClosed
+from upwhisk.invoker.pool.pool import Pool
 from upwhisk.invoker.pool.slots import WarmKey
 from upwhisk.invoker.record import finished
+from upwhisk.invoker.tally import Tally
 
 log = structlog.get_logger(__name__)
 
 STOPPING = "The platform was stopped before the action had finished."
-FAULT = "The platform failed while it ran the action."
+BROKEN = "The platform failed while it ran the action ({}); its log says more."
 MISSING_LOGS = "The action did not initialize or run as expected. Log data might be missing."
 UNCOLLECTED = "There was an issue while collecting your logs. Data might be missing."
 _LOG_WAIT_S = 2.0
@@ -55,13 +57,14 @@ class RunnerPorts:
 
 
 class Runner:
-    """Runs activations to their records. `running` shows the phase of each, for people."""
+    """Runs activations to their records. `running` shows the phase of each, for people; `tally` counts what became of them."""
 
     def __init__(self, ports: RunnerPorts, node: NodeId, *, result_bytes: int) -> None:
         self._ports = ports
         self._node = node
         self._result_bytes = result_bytes
         self.running: dict[str, str] = {}
+        self.tally = Tally()
         self.stopping = False
 
     async def run(self, delivery: Delivery) -> None:
@@ -70,12 +73,7 @@ class Runner:
         assert isinstance(message, ActivationMessage)
         self.running[message.activation_id] = "queued"
         try:
-            record = await self._some_record_of(message)
-            if record is None:
-                await self._ports.handback.give_back(message)
-            else:
-                self.running[message.activation_id] = "storing"
-                await self._ports.handback.settle(message, record)  # 7. durable, then whoever waits is told
+            await self._to_its_end(message)
             delivery.done()
         finally:
             del self.running[message.activation_id]
@@ -87,13 +85,22 @@ class Runner:
         await self._ports.handback.give_back(message)
         delivery.done()
 
-    async def _some_record_of(self, message: ActivationMessage) -> Activation | None:
-        """A fault of ours ends the activation too: nobody else would."""
+    async def _to_its_end(self, message: ActivationMessage) -> None:
+        """The last border: whatever goes wrong in here that nobody thought of, the activation has its record."""
+        handback = self._ports.handback
         try:
-            return await self._record_of(message)
-        except Exception:
-            log.exception("an activation failed on us", action="activation.fault", id=message.activation_id)
-            return self._fallback(message, outcomes.of_platform(FAULT))
+            record = await self._record_of(message)
+            if record is None:
+                await handback.give_back(message)
+                return
+            self.running[message.activation_id] = "storing"
+            began = self._ports.clock.monotonic()
+            await handback.settle(message, record)  # 7. durable, then whoever waits is told
+            self.tally.count(record, self._ports.clock.monotonic() - began)
+        except Exception as error:
+            log.exception("activation broken off", action="activation.broken", id=message.activation_id)
+            reason = BROKEN.format(type(error).__name__)
+            await handback.settle(message, self._fallback(message, outcomes.of_platform(reason)))
 
     async def _record_of(self, message: ActivationMessage) -> Activation | None:
         """Steps 1 to 6; None when the node stops before the activation has started: it stays accepted."""
@@ -112,26 +119,16 @@ class Runner:
         # 1. A container: warm, prewarmed, or a new one.
         key = WarmKey(message.namespace, message.action.document_id, message.action.revision)
         try:
-            lease = await self._lease(key, runnable)
+            lease = await self._ports.pool.acquire(key, runnable.spec, runnable.action.limits.concurrency)
         except ImageMissing as missing:
             return self._fallback(message, Outcome(failed(Status.DEVELOPER_ERROR, str(missing)), keep=False))
         except ContainerCreateFailed as error:
             log.warning("no container", action="activation.no_container", id=message.activation_id, reason=str(error))
-            return self._fallback(message, outcomes.of_platform(outcomes.NO_CONTAINER))
+            return self._fallback(message, outcomes.of_platform(NO_CONTAINER))
         except PoolClosed:
             return None
         phases.place = round((clock.monotonic() - began) * 1000, 3)
         return await self._with_lease(message, runnable, lease, phases)
-
-    async def _lease(self, key: WarmKey, runnable: Runnable) -> Lease:
-        """Once more if the first container could not be made: a guest or zygote that was killed meanwhile says
-        nothing of this activation, which has not started."""
-        acquire, concurrency = self._ports.pool.acquire, runnable.action.limits.concurrency
-        try:
-            return await acquire(key, runnable.spec, concurrency)
-        except ContainerCreateFailed as error:
-            log.warning("another container", action="activation.create_again", reason=str(error))
-        return await acquire(key, runnable.spec, concurrency)
 
     async def _with_lease(
         self, message: ActivationMessage, runnable: Runnable, lease: Lease, phases: Phases

@@ -26,7 +26,7 @@ from upwhisk.invoker.drains import Drains
 from upwhisk.invoker.handback import BusHandback, Handback, StoreHandback
 from upwhisk.invoker.keys import KeyRing
 from upwhisk.invoker.pool.pool import Pool
-from upwhisk.invoker.pool.state import PoolLimits
+from upwhisk.invoker.pool.slots import PoolLimits
 from upwhisk.invoker.report import Heartbeat, Pace
 from upwhisk.invoker.standing import Standing
 
@@ -139,6 +139,7 @@ class InvokerNode(Resource):
         return PoolLimits(
             memory_mb=memory_mb,
             starts_at_once=pool.starts_at_once,
+            start_s=pool.start_s,
             freeze_after_s=pool.freeze_after_s,
             evict_after_s=pool.evict_after_s,
             prewarm=specs,

@@ -11,13 +11,16 @@ from typing import Any
 import msgspec
 
 from upwhisk.common.model.activation import Response, Status, failed, succeeded
+from upwhisk.common.nesting import nests_deeper
 from upwhisk.common.spi.containers import GuestAnswer
 
 EXHAUSTED = "The action exhausted its memory and was aborted."
 DIED_IN_RUN = "The action did not produce a valid response and exited unexpectedly."
 DIED_IN_INIT = "The action did not initialize and exited unexpectedly."
-NO_CONTAINER = "Failed to provision resources to run the action."
 NOT_JSON = "The action did not produce a valid JSON or JSON Array response"
+TOO_DEEP = "The action produced a response that is nested deeper than {} levels."
+MAX_DEPTH = 500
+"""As for what comes in: what one action returns may be another's parameters."""
 INIT_FAILED = "The action failed during initialization"
 OVERLONG = "The action produced a response that exceeded the allowed length: {} > {} bytes. The truncated response was: {}"
 
@@ -39,6 +42,8 @@ def of_run(answer: GuestAnswer, max_bytes: int) -> Outcome:
         shown = answer.body[:max_bytes].decode("utf-8", "replace")
         text = OVERLONG.format(answer.length, max_bytes, shown)
         return Outcome(failed(Status.APPLICATION_ERROR, text, answer.length), keep=True)
+    if nests_deeper(answer.body, MAX_DEPTH):
+        return Outcome(failed(Status.DEVELOPER_ERROR, TOO_DEEP.format(MAX_DEPTH)), keep=answer.status == 200)
     value = _parse(answer.body)
     if answer.status != 200:
         return Outcome(_developer_error(value, answer, NOT_JSON), keep=False)
@@ -77,7 +82,9 @@ def of_missing_action(text: str) -> Outcome:
 
 
 def _parse(body: bytes) -> Any:
-    """The JSON value, or None for anything that is none (a guest may send what it likes)."""
+    """The JSON value, or None for anything that is none or could not be stored (a guest may send what it likes)."""
+    if nests_deeper(body, MAX_DEPTH):
+        return None
     try:
         return _decode(body)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):

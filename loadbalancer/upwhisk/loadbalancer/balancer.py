@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 
 import structlog
 
@@ -19,11 +20,13 @@ from upwhisk.common.spi.bus import MessageBus
 from upwhisk.common.tasks import TaskOwner
 from upwhisk.loadbalancer.books import key_of
 from upwhisk.loadbalancer.losses import Losses, NodeLost
+from upwhisk.loadbalancer.node import Node
 from upwhisk.loadbalancer.nodeview import NodeView
-from upwhisk.loadbalancer.pending import Handover, Notify, Pending, Phase, Sending, Turns
+from upwhisk.loadbalancer.pending import Handover, Notify, Pending, Phase, Sending, Stopping, Turns, judged
 from upwhisk.loadbalancer.placement import Request, place
 from upwhisk.loadbalancer.presence import Meaning, Presence, meaning_of
 from upwhisk.loadbalancer.queue import FairQueue
+from upwhisk.loadbalancer.tally import Outcome
 
 log = structlog.get_logger(__name__)
 
@@ -32,12 +35,11 @@ _REMIND_EVERY = 20
 """Sweeps after which silent nodes are reminded."""
 
 
-class Stopping(Exception):
-    """The platform stops before this work was dispatched; it has to be made durable for the next start."""
-
-
 class Balancer(Resource):
-    """One controller's balancer. `policy` names a placement policy."""
+    """One controller's balancer. `policy` names a placement policy.
+
+    `refused`: work that was not accepted, by reason. `came_back`: hand-overs to nodes that ended without an outcome.
+    """
 
     def __init__(self, bus: MessageBus, view: NodeView, clock: Clock, queue: QueueSettings, *, policy: str) -> None:
         self._view = view
@@ -50,8 +52,11 @@ class Balancer(Resource):
         self._losses: Losses | None = None
         self._tasks = TaskOwner("balancer")
         self._expired: Notify = _ignore
+        self._unanswered: Notify | None = None
         self._answers_to: Callable[[], str] | None = None
         self.stopping = False
+        self.refused: Counter[str] = Counter()
+        self.came_back: Counter[str] = Counter()
 
     async def start(self) -> None:
         if self._losses is not None:
@@ -74,7 +79,17 @@ class Balancer(Resource):
         """`notify` is called with each work that a lost node had, and why it is lost. Its permit is back; whoever is
         told calls `requeue`, or ends it and resolves it. `lease_s`: so long a node that is not listed any more may still
         live. Without a word (in one process a node is no more lost than we are) it stays known by its id."""
-        self._losses = Losses(self._view, self._clock, self._handed_to, notify, lease_s=lease_s)
+
+        def lost(pending: Pending, reason: str) -> None:
+            self.came_back["node_lost"] += 1
+            notify(pending, reason)
+
+        self._losses = Losses(self._view, self._clock, self._handed_to, lost, lease_s=lease_s)
+
+    def on_unanswered(self, notify: Notify) -> None:
+        """`notify` is called with work whose node lives and has not answered in time; its permit is back. Whoever is told
+        ends it and resolves it."""
+        self._unanswered = notify
 
     def answers_to(self, name: Callable[[], str]) -> None:
         """Where nodes send what becomes of work that no journal holds: the topic of this name."""
@@ -94,12 +109,17 @@ class Balancer(Resource):
 
     def refusal(self, namespace: str, count: int = 1) -> str | None:
         if self.stopping:
+            self.refused["stopping"] += 1
             return "the platform is stopping"
         if not self._queue and self._view.nodes:
             return None
         if not self._view.nodes:
+            self.refused["no_node"] += 1
             return "there is no node"
-        return self._queue.refusal(namespace, count)
+        reason = self._queue.refusal(namespace, count)
+        if reason is not None:
+            self.refused["queue_full"] += 1
+        return reason
 
     # 2. Publish: place and send now, or wait for a permit.
 
@@ -123,7 +143,7 @@ class Balancer(Resource):
     def _try_dispatch(self, pending: Pending) -> bool:
         message = pending.message
         key = key_of(message)
-        decision = place(self._view.nodes, Request(key, message.demand), self._policy)
+        decision = place(self._view.fleet, Request(key, message.demand), self._policy)
         pending.decision = decision
         if decision.node is None:
             return False
@@ -131,7 +151,7 @@ class Balancer(Resource):
         if permit is None:
             return False
         pending.permit = permit
-        message.placed = Why(decision.policy, decision.considered, decision.refused, decision.counts)
+        message.placed = Why(decision.policy, decision.considered, decision.refused, decision.counts, decision.warm)
         message.node, message.incarnation = NodeId(permit.node), self._view.incarnation(permit.node) or ""
         self._sending.hand_over(pending)
         return True
@@ -143,6 +163,7 @@ class Balancer(Resource):
         self._queue.push(pending.message.namespace, pending)
 
     def _unsent(self, pending: Pending, error: Unavailable) -> None:
+        self.came_back["not_sent"] += 1
         pending.release()
         self._fail(pending, error)
 
@@ -150,6 +171,8 @@ class Balancer(Resource):
 
     def completed(self, answer: Completion | Returned, counted: bool | None = None) -> None:
         """What a node answered, and whether the log of a fleet took it."""
+        if counted and isinstance(answer, Completion):
+            self._view.report_outcome(answer.node, judged(answer.record))
         pending = self._pending.get(answer.activation_id)
         if pending is not None:
             handed = pending.phase is Phase.HANDED
@@ -158,6 +181,7 @@ class Balancer(Resource):
                     assert isinstance(answer, Completion)
                     self.resolve(pending, answer.record)
                 case Meaning.NOT_STARTED:
+                    self.came_back["returned"] += 1
                     self._back(pending)
                 case Meaning.LATE:
                     log.info("late answer", action="balancer.late", id=answer.activation_id, node=answer.node)
@@ -224,17 +248,32 @@ class Balancer(Resource):
             if self._losses is not None:
                 self._losses.look()
                 if sweeps % _REMIND_EVERY == 0:
-                    for pending in list(self._pending.values()):
-                        self._sending.remind(pending)
+                    self._look_at_silent()
             if self._queue:
                 self._expire()
                 self._drain_queue()
+
+    def _look_at_silent(self) -> None:
+        """Nodes that live and do not answer: they are reminded, until their time is up. Their work may run on, so it is not
+        placed again."""
+        now = self._clock.monotonic()
+        for pending in list(self._pending.values()):
+            if self._unanswered is None or not pending.is_unanswered(now):
+                self._sending.remind(pending)
+                continue
+            message = pending.message
+            log.warning("no answer in time", action="balancer.unanswered", id=message.activation_id, node=message.node)
+            self._view.report_outcome(message.node, Outcome.TIMEOUT, incarnation=message.incarnation)
+            self._take_out(pending)
+            pending.release()
+            self._unanswered(pending)
 
     def _expire(self) -> None:
         now, now_ms = self._clock.monotonic(), self._clock.now_ms()
         for pending in [p for p in self._pending.values() if p.phase is Phase.QUEUED]:
             message = pending.message
             if pending.wait_until is not None and now >= pending.wait_until and not message.journalled:
+                self.refused["no_permit_in_time"] += 1
                 log.info("no permit in time", action="balancer.waited", id=message.activation_id)
                 self.forget(pending)
             elif now_ms - message.accepted_ms > self._settings.max_age_s * 1000:
@@ -282,6 +321,11 @@ class Balancer(Resource):
             return True
         _, late = await asyncio.wait(waited, timeout=timeout_s)
         return not late
+
+    @property
+    def nodes(self) -> Sequence[Node]:
+        """The nodes known now, each with its book."""
+        return self._view.nodes
 
     @property
     def queued(self) -> int:

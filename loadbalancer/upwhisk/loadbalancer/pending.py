@@ -12,11 +12,14 @@ from upwhisk.common.clock import Clock
 from upwhisk.common.errors import Unavailable
 from upwhisk.common.ids import ActivationId, NodeId
 from upwhisk.common.messages import ActivationMessage
-from upwhisk.common.model.activation import Activation
+from upwhisk.common.model.activation import NO_CONTAINER, Activation, Status
 from upwhisk.common.spi.bus import MessageBus, node_topic
 from upwhisk.loadbalancer.books import Permit
 from upwhisk.loadbalancer.placement import Decision
+from upwhisk.loadbalancer.tally import Outcome
 
+_ANSWER_GRACE_S = 120.0
+"""Beside the limits of init and run: waiting for a container on the node, its start, the bus."""
 AGAIN_S, LONGEST_AGAIN_S = 20.0, 300.0
 """A node that has not answered for so long is handed the same again, in case it never had it; each time later."""
 
@@ -24,6 +27,17 @@ Handover = Callable[[ActivationMessage], asyncio.Future[Any]]
 """Makes durable that a message is about to be sent to the node it names; the send waits for it. Its result says whether
 the message may be sent."""
 Notify = Callable[["Pending"], None]
+
+
+class Stopping(Exception):
+    """The platform stops before this work was dispatched; it has to be made durable for the next start."""
+
+
+def judged(record: Activation) -> Outcome:
+    """What an outcome says of its node."""
+    result = record.response.result
+    unable = isinstance(result, dict) and result.get("error") == NO_CONTAINER
+    return Outcome.PLATFORM_ERROR if unable and record.response.code is Status.WHISK_ERROR else Outcome.OK
 
 
 class Phase(Enum):
@@ -39,7 +53,8 @@ class Pending:
     """`done` resolves with the final record.
 
     `wait_until`: monotonic second after which it may not wait for a permit any longer; None: until its age bound.
-    `again_at`, `again_s`: when, and how long after the last time, it is sent again. `lost`: why its last node is lost.
+    `again_at`, `again_s`: when, and how long after the last time, it is sent again. `answer_by`: when the node that has it
+    must have answered. `lost`: why its last node is lost.
     """
 
     message: ActivationMessage
@@ -50,12 +65,16 @@ class Pending:
     decision: Decision | None = None
     again_at: float = 0.0
     again_s: float = AGAIN_S
+    answer_by: float = 0.0
     lost: str = ""
 
     def release(self) -> None:
         if self.permit is not None:
             self.permit.release()
             self.permit = None
+
+    def is_unanswered(self, now: float) -> bool:
+        return self.phase is Phase.HANDED and now >= self.answer_by > 0
 
     def take_back(self) -> None:
         """No node has it any more."""
@@ -95,7 +114,7 @@ class Sending:
         """Its message names the node."""
         pending.phase = Phase.HANDED
         pending.message.dispatch += 1
-        pending.again_at, pending.again_s = 0.0, AGAIN_S
+        pending.again_at, pending.again_s, pending.answer_by = 0.0, AGAIN_S, 0.0
         if self.handover is not None and pending.message.journalled:
             self._announce(pending, self.handover(pending.message))
         else:
@@ -120,7 +139,9 @@ class Sending:
 
     def send(self, pending: Pending) -> None:
         message = pending.message
-        pending.again_at = self._clock.monotonic() + pending.again_s
+        now = self._clock.monotonic()
+        pending.again_at = now + pending.again_s
+        pending.answer_by = pending.answer_by or now + 2 * message.demand.timeout_ms / 1000 + _ANSWER_GRACE_S
         sending, dispatch = self._bus.send(node_topic(message.node), message), message.dispatch
         if sending.done():
             self._sent(pending, sending, dispatch)

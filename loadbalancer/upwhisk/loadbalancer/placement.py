@@ -1,51 +1,33 @@
-"""Which node gets an activation: feasible, then ranked by the policy, then the best. Pure.
+"""Which node gets an activation: those that can take it, then the policy's choice among them. Pure.
 
-A policy is a function from the feasible nodes to one of them. `warm` is the default until forecasts exist: a node
-that holds a warm container first, then bounded-load hashing (Mirrokni, Thorup, Zadimoghaddam 2018): the home node,
-or the next in its probing order whose load is below 1.25 times the mean.
+`warm` is the default until forecasts exist: a node that holds a warm container first, then bounded-load hashing
+(Mirrokni, Thorup, Zadimoghaddam 2018): the home node, or the next in its probing order whose load is not above 1.25
+times the mean; and when 32 are above it, the one with the most memory free. Whatever the policy but `hash`, an
+activation goes first into a container of its action that runs already and has a slot left, for that costs no memory.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 
-from upwhisk.common.messages import Demand
-from upwhisk.common.spi.nodes import NodeReport, NodeState
-from upwhisk.loadbalancer.books import Key, NodeBook
-from upwhisk.loadbalancer.homes import hash_of, probe_order
+import msgspec
 
-_NAMED = 20
-"""How many refusals a decision names; the rest are counted by reason."""
-_BOUND = 1.25
+from upwhisk.common.spi.nodes import NodeState
+from upwhisk.loadbalancer.candidates import Candidates, Request
+from upwhisk.loadbalancer.fleet import Fleet
+from upwhisk.loadbalancer.homes import hash_of, walk
+from upwhisk.loadbalancer.node import Node
+from upwhisk.loadbalancer.refusals import no_runtime, refusals
 
+__all__ = ["POLICIES", "Decision", "Request", "place"]
 
-@dataclass(frozen=True, slots=True)
-class Node:
-    """One node as the balancer sees it."""
-
-    report: NodeReport
-    book: NodeBook
-
-    @property
-    def load(self) -> float:
-        return self.book.used_mb / max(1, self.book.memory_mb)
+_CHANGED_KEPT = 64
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    key: Key
-    demand: Demand
-
-    @property
-    def warm_key(self) -> str:
-        return "/".join(self.key[:2]) + "@" + self.key[2]
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """`node` None: refused everywhere. `refused`: node -> reason, at most 20; `counts`: reason -> nodes."""
+class Decision(msgspec.Struct, frozen=True):
+    """`node` None: refused everywhere. `considered`: nodes there are. `refused`: node -> reason, at most 20;
+    `counts`: reason -> nodes. `warm`: the node holds a container for it."""
 
     node: str | None
     policy: str
@@ -55,63 +37,91 @@ class Decision:
     warm: bool = False
 
 
-Policy = Callable[[Sequence[Node], Request], Node]
+Policy = Callable[[Candidates, int], Node | None]
+"""One of the candidates, of which there is at least one. The number is drawn for this decision."""
 
 
-def refusal(node: Node, request: Request) -> str | None:
-    """Why this node cannot take the request now, or None."""
-    report = node.report
-    if report.state is not NodeState.HEALTHY:
-        return f"{report.state.value}: {report.reason}" if report.reason else report.state.value
-    if report.kinds and request.demand.kind not in report.kinds:
-        return f"has no runtime for {request.demand.kind}"
-    return node.book.refusal(request.key, request.demand)
+def place(fleet: Fleet, request: Request, policy: str, *, draw: int | None = None) -> Decision:
+    """`draw`: what `random`, and `warm` among many warm nodes, choose by; the same one chooses the same node."""
+    if len(fleet.nodes) == 1:
+        return _place_on_one(fleet, fleet.nodes[0], request, policy)
+    fleet.flush()
+    candidates = Candidates(fleet, request)
+    node = None
+    if candidates.count:
+        node = POLICIES[policy](candidates, random.getrandbits(32) if draw is None else draw)
+        assert node is not None, "a policy chooses where there is a choice"
+    refused, counts = refusals(candidates)
+    if node is None:
+        return Decision(None, policy, len(fleet.nodes), refused, counts)
+    return Decision(node.node, policy, len(fleet.nodes), refused, counts, _holds(fleet, node, request))
 
 
-def place(nodes: Sequence[Node], request: Request, policy: str) -> Decision:
-    feasible: list[Node] = []
-    refused: dict[str, str] = {}
-    counts: dict[str, int] = {}
-    for node in nodes:
-        reason = refusal(node, request)
-        if reason is None:
-            feasible.append(node)
-            continue
-        counts[reason] = counts.get(reason, 0) + 1
-        if len(refused) < _NAMED:
-            refused[node.report.node] = reason
-    if not feasible:
-        return Decision(None, policy, len(nodes), refused, counts)
-    chosen = feasible[0] if len(feasible) == 1 else POLICIES[policy](feasible, request)
-    warm = request.warm_key in chosen.report.warm if chosen.report.warm else False
-    return Decision(chosen.report.node, policy, len(nodes), refused, counts, warm)
+def _place_on_one(fleet: Fleet, node: Node, request: Request, policy: str) -> Decision:
+    """The same without an index: there is nothing to choose."""
+    book, demand = node.book, request.demand
+    if len(book.changed) > _CHANGED_KEPT:
+        fleet.flush()
+    if node.state is not NodeState.HEALTHY:
+        return Decision(None, policy, 1, {node.node: node.text}, {node.state.value: 1})
+    kinds = node.report.kinds
+    reason = no_runtime(demand.kind) if kinds and demand.kind not in kinds else book.refusal(request.key, demand)
+    if reason is not None:
+        return Decision(None, policy, 1, {node.node: reason}, {reason: 1})
+    warm = demand.concurrency > 1 and book.open_slots(request.key) is not None
+    return Decision(node.node, policy, 1, {}, {}, warm or request.warm_key in fleet.warm)
 
 
-def _random(nodes: Sequence[Node], request: Request) -> Node:
-    return random.choice(nodes)  # noqa: S311 - placement needs no secrecy
+def _holds(fleet: Fleet, node: Node, request: Request) -> bool:
+    if request.demand.concurrency > 1 and request.key in node.open:
+        return True
+    mask = fleet.warm.get(request.warm_key)
+    return mask is not None and bool(mask >> node.seat & 1)
 
 
-def _spread(nodes: Sequence[Node], request: Request) -> Node:
-    return min(nodes, key=lambda node: (node.load, node.report.node))
+def _random(candidates: Candidates, draw: int) -> Node | None:
+    return candidates.open() or candidates.nth(draw % candidates.count)
 
 
-def _binpack(nodes: Sequence[Node], request: Request) -> Node:
-    return max(nodes, key=lambda node: (node.load, node.report.node))
+def _spread(candidates: Candidates, draw: int) -> Node | None:
+    return candidates.open() or candidates.most_free()
 
 
-def _hash(nodes: Sequence[Node], request: Request) -> Node:
-    return nodes[next(probe_order(hash_of(request.key[0], request.key[1]), len(nodes)))]
+def _binpack(candidates: Candidates, draw: int) -> Node | None:
+    return candidates.open() or candidates.least_free()
 
 
-def _warm(nodes: Sequence[Node], request: Request) -> Node:
-    warm = [node for node in nodes if request.warm_key in node.report.warm]
-    if warm:
-        return _spread(warm, request)
-    bound = _BOUND * sum(node.load for node in nodes) / len(nodes)
-    for index in probe_order(hash_of(request.key[0], request.key[1]), len(nodes)):
-        if nodes[index].load <= bound:
-            return nodes[index]
-    return _spread(nodes, request)
+def _hash(candidates: Candidates, draw: int) -> Node | None:
+    fleet, key, memory_mb = candidates.fleet, candidates.request.key, candidates.request.demand.memory_mb
+    trail = fleet.trails.get((key, memory_mb))
+    if trail is None:
+        nodes = fleet.nodes
+        home, step = walk(hash_of(key[0], key[1]), len(nodes))
+        index = home
+        for _ in range(min(len(nodes), fleet.bounds.trail_after)):
+            if candidates.takes(nodes[index]):
+                return nodes[index]
+            index = (index + step) % len(nodes)
+        trail = fleet.trail((key, memory_mb), home, step)
+    return trail.first(fleet.nodes, fleet.log, candidates.takes)
+
+
+def _warm(candidates: Candidates, draw: int) -> Node | None:
+    return candidates.open() or candidates.warm(draw) or _below_bound(candidates) or candidates.most_free()
+
+
+def _below_bound(candidates: Candidates) -> Node | None:
+    """Load is what is booked of the budget; the mean is over all nodes that take work and have the runtime."""
+    nodes, pools = candidates.fleet.nodes, candidates.serving.pools
+    used_mb, budget_mb = 5 * sum(pool.used_mb for pool in pools), 4 * sum(pool.budget_mb for pool in pools)
+    key = candidates.request.key
+    index, step = walk(hash_of(key[0], key[1]), len(nodes))
+    for _ in range(min(len(nodes), candidates.fleet.bounds.probes)):
+        node = nodes[index]
+        if node.used_mb * budget_mb <= used_mb * node.budget_mb and candidates.takes(node):
+            return node
+        index = (index + step) % len(nodes)
+    return None
 
 
 POLICIES: dict[str, Policy] = {

@@ -24,7 +24,7 @@ class RuntimeInstallation:
     * `interpreter`: the real file, not a link to it. `proxy`: the program it runs; its folder holds what it needs.
     * `argv` starts it on the listening socket that it inherits as descriptor 3.
     * `preload`: modules for a zygote of this interpreter to import before it forks guests; empty: no zygote.
-    * `library`: folder of preinstalled packages.
+    * `library`: folder of preinstalled packages (for Node a `node_modules`).
     """
 
     kind: str

@@ -129,6 +129,28 @@ async def test_what_was_not_done_comes_again_to_the_next_subscription(bus: Messa
     assert second.messages[:4] == [sent[0], sent[2], sent[3], sent[4]]
 
 
+async def test_a_whole_subscription_gets_what_was_done_behind_the_first_that_was_not(bus: MessageBus) -> None:
+    first, second, third, sent = Consumer(), Consumer(), Consumer(), [message() for _ in range(5)]
+    subscription = await subscribed(bus, first, credits=10, whole=True)
+    for each in sent:
+        await bus.send("t", each)
+    await until(lambda: len(first.deliveries) == 5)
+    for done in (0, 2, 4):
+        first.deliveries[done].done()
+    await subscription.aclose()
+    subscription = await subscribed(bus, second, credits=10, whole=True)
+    await until(lambda: len(second.deliveries) == 4)
+    assert second.messages == sent[1:]
+    for delivery in second.deliveries:
+        delivery.done()
+    await subscription.aclose()
+    await subscribed(bus, third, credits=10, whole=True)
+    later = message()
+    await bus.send("t", later)
+    await until(lambda: len(third.deliveries) == 1)
+    assert third.messages == [later]
+
+
 async def test_a_topic_has_one_subscriber_at_a_time(bus: MessageBus) -> None:
     consumer = Consumer()
     subscription = await subscribed(bus, consumer, credits=1)

@@ -7,7 +7,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from contracts.runtimes.docker_guest import DockerRoom
 from contracts.runtimes.guest import Guest
+from sandbox.docker_kit import DockerKit
+from sandbox.guests import short_folder
 
 from upwhisk.runtimes.discover import discover
 from upwhisk.runtimes.installation import RuntimeInstallation
@@ -55,6 +58,15 @@ def start(tmp_path: Path) -> Iterator[StartGuest]:
             return stack.enter_context(Guest(installation, scratch, environment))
 
         yield start_one
+
+
+@pytest.fixture(scope="module")
+def docker_room(docker_host: str, docker_runtimes: dict[str, RuntimeInstallation]) -> Iterator[DockerRoom]:
+    with short_folder() as folder:
+        kit = DockerKit(folder, docker_host)
+        with DockerRoom(kit) as room:
+            yield room
+        kit.check()
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import select
 import socket
 import subprocess
 import zipfile
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -87,7 +88,33 @@ class Client:
             return b""
 
 
-class Guest:
+class SpokenGuest(ABC):
+    """A guest that is spoken to, wherever it lives. `None` as an answer: the connection was closed without one."""
+
+    @abstractmethod
+    def try_post(self, path: str, body: Any) -> Answer | None: ...
+
+    @abstractmethod
+    def logs(self) -> tuple[str, str]:
+        """What waits in both streams. Whatever a run wrote is there when its answer is."""
+
+    def post(self, path: str, body: Any) -> Answer:
+        answer = self.try_post(path, body)
+        assert answer is not None, f"no answer; {self.logs()}"
+        return answer
+
+    def init(self, code: str, **fields: Any) -> Answer:
+        return self.post("/init", {"value": {"name": "action", "main": "main", "code": code, **fields}})
+
+    def must_init(self, code: str, **fields: Any) -> None:
+        answer = self.init(code, **fields)
+        assert answer.status == 200, (answer, self.logs())
+
+    def run(self, value: Any = None, **fields: Any) -> Answer:
+        return self.post("/run", {"value": {} if value is None else value, **fields})
+
+
+class Guest(SpokenGuest):
     """`async with`-less: a test waits for its guest with socket time-outs."""
 
     def __init__(
@@ -134,27 +161,12 @@ class Guest:
         self._clients.append(client)
         return client
 
-    def post(self, path: str, body: Any) -> Answer:
-        answer = self.try_post(path, body)
-        assert answer is not None, f"no answer; {self.logs()}"
-        return answer
-
     def try_post(self, path: str, body: Any) -> Answer | None:
         if self._client is None:
             self._client = self.connect()
         data = body if isinstance(body, bytes) else json.dumps(body, ensure_ascii=False).encode()
         self._client.send_post(path, data)
         return self._client.receive()
-
-    def init(self, code: str, **fields: Any) -> Answer:
-        return self.post("/init", {"value": {"name": "action", "main": "main", "code": code, **fields}})
-
-    def must_init(self, code: str, **fields: Any) -> None:
-        answer = self.init(code, **fields)
-        assert answer.status == 200, (answer, self.logs())
-
-    def run(self, value: Any = None, **fields: Any) -> Answer:
-        return self.post("/run", {"value": {} if value is None else value, **fields})
 
     def logs(self) -> tuple[str, str]:
         """What waits in both pipes. Whatever a run wrote is there when its answer is."""

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import pytest
 from contracts.runtimes.conftest import INSTALLATIONS, StartGuest
-from contracts.runtimes.guest import ID, Answer, Guest
+from contracts.runtimes.docker_guest import DockerRoom
+from contracts.runtimes.guest import ID, Answer, SpokenGuest
 
 from upwhisk.common.spi.containers import SENTINEL
 from upwhisk.runtimes.installation import RuntimeInstallation
@@ -59,17 +60,47 @@ NATIVE = Cases(
 FAMILIES = {"python": PYTHON, "nodejs": NODE, "native": NATIVE}
 
 
+PLACES = [
+    *(pytest.param((kind, "plain"), id=kind) for kind in sorted(INSTALLATIONS)),
+    *(
+        pytest.param((family, "docker"), id=f"{family} in docker", marks=pytest.mark.external_service)
+        for family in sorted(FAMILIES)
+    ),
+]
+"""A kind as a plain process, and one kind of each family as its image."""
+
+
+@pytest.fixture(params=PLACES)
+def place(request: pytest.FixtureRequest) -> tuple[str, str]:
+    found: tuple[str, str] = request.param
+    return found
+
+
+@pytest.fixture
+def any_kind(place: tuple[str, str], request: pytest.FixtureRequest) -> RuntimeInstallation:
+    name, where = place
+    if where == "plain":
+        return INSTALLATIONS[name]
+    runtimes: dict[str, RuntimeInstallation] = request.getfixturevalue("docker_runtimes")
+    return next(one for one in runtimes.values() if one.family == name)
+
+
 @pytest.fixture
 def cases(any_kind: RuntimeInstallation) -> Cases:
     return FAMILIES[any_kind.family]
 
 
 @pytest.fixture
-def guest(any_kind: RuntimeInstallation, start: StartGuest) -> Guest:
-    return start(any_kind)
+def guest(
+    place: tuple[str, str], any_kind: RuntimeInstallation, start: StartGuest, request: pytest.FixtureRequest
+) -> SpokenGuest:
+    if place[1] == "plain":
+        return start(any_kind)
+    room: DockerRoom = request.getfixturevalue("docker_room")
+    return room.start(any_kind.kind)
 
 
-def expect_sentinels(guest: Guest, count: int) -> tuple[str, str]:
+def expect_sentinels(guest: SpokenGuest, count: int) -> tuple[str, str]:
     logs = guest.logs()
     assert [stream.count(SENTINEL) for stream in logs] == [count, count]
     return logs
@@ -79,7 +110,7 @@ def test_every_runtime_of_the_manifest_that_this_machine_has_is_tested() -> None
     assert {"python", "native"} <= {installation.family for installation in INSTALLATIONS.values()}
 
 
-def test_initialisation_without_code(guest: Guest, any_kind: RuntimeInstallation) -> None:
+def test_initialisation_without_code(guest: SpokenGuest, any_kind: RuntimeInstallation) -> None:
     answer = guest.post("/init", {"value": {"name": "action", "main": "main"}})
     if any_kind.family == "native":
         assert answer.status == 200
@@ -91,7 +122,7 @@ def test_initialisation_without_code(guest: Guest, any_kind: RuntimeInstallation
 
 @pytest.mark.parametrize("body", [{"value": {"code": ""}}, {"value": {}}, {}])
 def test_initialisation_with_empty_content(
-    guest: Guest, any_kind: RuntimeInstallation, body: dict[str, object]
+    guest: SpokenGuest, any_kind: RuntimeInstallation, body: dict[str, object]
 ) -> None:
     answer = guest.post("/init", body)
     if any_kind.family == "native":
@@ -104,14 +135,14 @@ def assert_missing_code(answer: Answer) -> None:
     assert (answer.status, answer.json) == (403, {"error": "Missing main/no code to execute."})
 
 
-def test_a_result_that_is_no_object(guest: Guest, cases: Cases) -> None:
+def test_a_result_that_is_no_object(guest: SpokenGuest, cases: Cases) -> None:
     guest.must_init(cases.not_an_object)
     answer = guest.run()
     assert (answer.status, answer.json) == (502, {"error": cases.not_an_object_text})
     expect_sentinels(guest, 1)
 
 
-def test_a_second_initialisation_is_refused(guest: Guest, cases: Cases) -> None:
+def test_a_second_initialisation_is_refused(guest: SpokenGuest, cases: Cases) -> None:
     guest.must_init(cases.echo)
     answer = guest.init(cases.echo)
     assert (answer.status, answer.json) == (403, {"error": "Cannot initialize the action more than once."})
@@ -119,13 +150,13 @@ def test_a_second_initialisation_is_refused(guest: Guest, cases: Cases) -> None:
     assert guest.run({"a": 1}).json == {"a": 1}
 
 
-def test_another_entry_point(guest: Guest, cases: Cases) -> None:
+def test_another_entry_point(guest: SpokenGuest, cases: Cases) -> None:
     guest.must_init(cases.other_entry, main="niam")
     assert guest.run({"payload": "hello"}).json == {"payload": "hello"}
     expect_sentinels(guest, 1)
 
 
-def test_arguments_are_echoed_and_both_streams_logged(guest: Guest, cases: Cases) -> None:
+def test_arguments_are_echoed_and_both_streams_logged(guest: SpokenGuest, cases: Cases) -> None:
     guest.must_init(cases.echo)
     arguments: list[dict[str, object]] = [
         {"string": "hello"},
@@ -141,7 +172,7 @@ def test_arguments_are_echoed_and_both_streams_logged(guest: Guest, cases: Cases
         assert err == f"hello stderr\n{SENTINEL}\n"
 
 
-def test_unicode_in_code_arguments_logs_and_result(guest: Guest, cases: Cases) -> None:
+def test_unicode_in_code_arguments_logs_and_result(guest: SpokenGuest, cases: Cases) -> None:
     guest.must_init(cases.unicode)
     answer = guest.run({"delimiter": "❄"})
     assert (answer.status, answer.json) == (200, {"winter": "❄ ☃ ❄"})
@@ -149,12 +180,12 @@ def test_unicode_in_code_arguments_logs_and_result(guest: Guest, cases: Cases) -
     assert out == f"❄ ☃ ❄\n{SENTINEL}\n"
 
 
-def test_variables_are_there_before_the_code_is_loaded(guest: Guest, cases: Cases) -> None:
+def test_variables_are_there_before_the_code_is_loaded(guest: SpokenGuest, cases: Cases) -> None:
     guest.must_init(cases.environment, env={"SOME_VAR": "xyz", "ANOTHER_VAR": 5})
     assert guest.run().json == {"SOME_VAR": "xyz", "ANOTHER_VAR": "5"}
 
 
-def test_the_documented_variables_are_visible_in_a_run(guest: Guest, cases: Cases) -> None:
+def test_the_documented_variables_are_visible_in_a_run(guest: SpokenGuest, cases: Cases) -> None:
     guest.must_init(cases.run_variables, env={"__OW_ACTION_VERSION": "0.0.3"})
     fields = {
         "api_key": "u:k",
@@ -172,7 +203,7 @@ def test_the_documented_variables_are_visible_in_a_run(guest: Guest, cases: Case
     assert {name: found.get(f"__OW_{name.upper()}") for name in fields} == again
 
 
-def test_a_megabyte_is_echoed(guest: Guest, cases: Cases) -> None:
+def test_a_megabyte_is_echoed(guest: SpokenGuest, cases: Cases) -> None:
     guest.must_init(cases.echo)
     value = {"arg": "x" * (1024 * 1024)}
     answer = guest.post("/run", json.dumps({"value": value}).encode())

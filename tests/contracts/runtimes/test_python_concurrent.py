@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
-
-from contracts.runtimes.guest import Client, Guest
+from contracts.runtimes.guest import Guest
+from contracts.runtimes.meeting import FIRST, SECOND, lines_of, meet, send
 
 from upwhisk.common.spi.containers import SENTINEL
 
-FIRST = "a" * 32
-SECOND = "b" * 32
 MEETING = """
 import asyncio, logging, sys
 import upwhisk_action
@@ -38,26 +35,10 @@ async def main(args):
 """
 
 
-def send(client: Client, activation_id: str, value: object) -> None:
-    client.send_post("/run", json.dumps({"value": value, "activation_id": activation_id}).encode())
-
-
-def lines_of(text: str, activation_id: str) -> list[str]:
-    prefix = f"\x01{activation_id} "
-    return [line[len(prefix) :] for line in text.splitlines() if line.startswith(prefix)]
-
-
 def test_two_runs_overlap_and_each_line_says_whose_it_is(py: Guest) -> None:
     py.must_init(MEETING)
     assert py.logs() == ("loaded\n", "")
-    first, second = py.connect(), py.connect()
-    send(first, FIRST, {"name": "one"})
-    send(second, SECOND, {"name": "two"})
-    for client, name, activation_id in ((first, "one", FIRST), (second, "two", SECOND)):
-        answer = client.receive()
-        assert answer is not None
-        assert (answer.status, answer.json) == (200, {"name": name, "id": activation_id})
-    out, err = py.logs()
+    out, err = meet(py)
     for name, activation_id in (("one", FIRST), ("two", SECOND)):
         assert lines_of(out, activation_id) == [
             f"begin {name}",
@@ -67,8 +48,6 @@ def test_two_runs_overlap_and_each_line_says_whose_it_is(py: Guest) -> None:
             f"bytes {name}",
         ]
         assert lines_of(err, activation_id) == [f"error {name}", f"log {name}"]
-        for stream in (out, err):
-            assert stream.splitlines().count(f"{SENTINEL} {activation_id}") == 1
     assert len(out.splitlines()) == 12
     assert len(err.splitlines()) == 6
 

@@ -66,7 +66,7 @@ class Consumption(RuleBasedStateMachine):
 
 
 TestConsumption = Consumption.TestCase
-TestConsumption.settings = settings(max_examples=300, stateful_step_count=40, deadline=None)
+TestConsumption.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
 
 
 def test_gaps_in_the_log_are_passed() -> None:

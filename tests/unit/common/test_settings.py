@@ -40,6 +40,9 @@ def test_variables_win_over_the_file(tmp_path: Path) -> None:
         ("", {"UPWHISK_POOL_SIZE": "1"}, "UPWHISK_POOL_SIZE: no such setting; pool has"),
         ("", {"UPWHISK_POOL_STARTS_AT_ONCE": "0"}, "setting pool.starts_at_once"),
         ("server = 1\n", {}, "setting server"),
+        ("[limits]\nmemory = {max = 100}\n", {}, "setting limits.memory: expected 0 <= min <= default <= max, got 128, 256, 100"),
+        ("[limits]\nmemory = {maximum = 1024}\n", {}, "setting limits.memory: Object contains unknown field `maximum`"),
+        ("[limits]\nmemory = 1024\n", {}, "setting limits.memory"),
     ],
 )
 def test_refusals_name_the_setting(tmp_path: Path, toml: str, variables: dict[str, str], says: str) -> None:
@@ -48,6 +51,15 @@ def test_refusals_name_the_setting(tmp_path: Path, toml: str, variables: dict[st
     with pytest.raises(ConfigurationError) as caught:
         load_settings(file, variables)
     assert says in str(caught.value)
+
+
+def test_who_changes_one_end_of_a_range_keeps_the_rest(tmp_path: Path) -> None:
+    file = tmp_path / "c.toml"
+    file.write_text("[limits]\nmemory = {max = 1024}\nlogs = {default = 1}\ncode_bytes = 5\n")
+    limits = load_settings(file, {}).limits
+    assert (limits.memory.min, limits.memory.default, limits.memory.max) == (128, 256, 1024)
+    assert (limits.logs.default, limits.logs.max, limits.code_bytes) == (1, 10, 5)
+    assert limits.timeout == Settings().limits.timeout
 
 
 @given(st.text(max_size=200))

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from upwhisk.common.errors import BadRequest
-from upwhisk.controller.json_body import check_depth, decode_json, decode_object, nesting_exceeds
+from upwhisk.common.nesting import nesting_exceeds
+from upwhisk.controller.json_body import check_depth, decode_json, decode_object
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.text(),

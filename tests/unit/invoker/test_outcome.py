@@ -62,6 +62,14 @@ def test_a_deeply_nested_answer_is_no_crash() -> None:
     assert got.response.code is Status.DEVELOPER_ERROR
 
 
+@pytest.mark.parametrize("depth", [501, 996, 999])
+def test_what_could_not_be_stored_is_the_developers_error(depth: int) -> None:
+    got = outcome.of_run(answer("[" * depth + "]" * depth), MAX * 4)
+    assert got.response.code is Status.DEVELOPER_ERROR
+    assert got.response.result == {"error": "The action produced a response that is nested deeper than 500 levels."}
+    assert outcome.of_run(answer("[" * 500 + "]" * 500), MAX * 4).response.code is Status.SUCCESS
+
+
 def test_size_counts_characters() -> None:
     assert outcome.of_run(answer('{"a":"❄"}'), MAX).response.size == 9
 

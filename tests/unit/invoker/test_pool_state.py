@@ -1,26 +1,24 @@
-"""The pool's state machine: examples, and a property that drives it with random events."""
+"""The pool's state machine by examples; `test_pool_property.py` drives it with random events."""
 
 from __future__ import annotations
 
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-
+from upwhisk.common.errors import ContainerCreateFailed
 from upwhisk.common.spi.containers import ContainerSpec
 from upwhisk.invoker.pool.slots import (
-    Command,
     Destroy,
     Freeze,
     Grant,
     Phase,
+    PoolLimits,
     Refuse,
     Start,
     Thaw,
     Want,
     WarmKey,
 )
-from upwhisk.invoker.pool.state import PoolLimits, PoolState
+from upwhisk.invoker.pool.state import PoolState
 
+NO_SPACE = ContainerCreateFailed("no space")
 PY = ContainerSpec("python:3.11", 256)
 K1, K2 = WarmKey("ns", "ns/a", "1"), WarmKey("other", "ns/a", "1")
 
@@ -130,122 +128,90 @@ def test_after_a_timeout_the_others_finish_first() -> None:
 def test_a_failed_start_is_told() -> None:
     pool = state()
     pool.wanted(want(1))
-    assert pool.start_failed(1, "no space", 0.1) == [Refuse(1, "no space")]
+    assert pool.start_failed(1, NO_SPACE, 0.1, again=False) == [Refuse(1, NO_SPACE)]
     assert not pool.slots
 
 
-class AnyOrder(RuleBasedStateMachine):
-    """Whatever happens: memory stays below the cap, nothing is granted twice, every wish is answered in the end."""
-
-    @initialize()
-    def begin(self) -> None:
-        self.pool = PoolState(PoolLimits(1024, prewarm={PY: 1}, starts_at_once=2))
-        self.now = 0.0
-        self.tickets = 0
-        self.starting: set[int] = set()
-        self.freezing: set[int] = set()
-        self.thawing: set[int] = set()
-        self.granted: dict[int, Grant] = {}
-        self.owner: dict[int, WarmKey] = {}
-        self.keys: dict[int, WarmKey] = {}
-        self.fresh: dict[int, int] = {}
-
-    def carry_out(self, commands: list[Command]) -> None:
-        for command in commands:
-            match command:
-                case Start(slot, _):
-                    self.starting.add(slot)
-                case Grant(ticket, slot, start):
-                    assert ticket not in self.granted
-                    assert self.owner.setdefault(slot, self.keys[ticket]) == self.keys[ticket]
-                    self.granted[ticket] = command
-                    if start != "warm":
-                        self.fresh[slot] = ticket
-                case Freeze(slot):
-                    self.freezing.add(slot)
-                case Thaw(slot):
-                    self.thawing.add(slot)
-                case Destroy(slot):
-                    assert all(g.slot != slot for g in self.granted.values())
-                case Refuse(ticket, _):
-                    del self.keys[ticket]
-
-    @rule(key=st.sampled_from([K1, K2]), concurrency=st.sampled_from([1, 3]))
-    def wish(self, key: WarmKey, concurrency: int) -> None:
-        self.tickets += 1
-        self.keys[self.tickets] = key
-        self.carry_out(self.pool.wanted(want(self.tickets, key, self.now, concurrency)))
-
-    @precondition(lambda self: self.starting)
-    @rule(fails=st.booleans())
-    def end_of_start(self, fails: bool) -> None:
-        slot = self.starting.pop()
-        if slot in self.pool.slots:
-            self.carry_out(self.pool.start_failed(slot, "x", self.now) if fails else self.pool.started(slot, self.now))
-
-    @precondition(lambda self: self.granted)
-    @rule(data=st.data(), keep=st.booleans())
-    def end_of_run(self, data: st.DataObject, keep: bool) -> None:
-        ticket = data.draw(st.sampled_from(sorted(self.granted)))
-        grant = self.granted.pop(ticket)
-        if self.fresh.get(grant.slot) == ticket:
-            del self.fresh[grant.slot]
-            if keep:
-                self.carry_out(self.pool.initialised(grant.slot, 2, 0.02, self.now))
-        del self.keys[ticket]
-        self.carry_out(self.pool.released(grant.slot, keep=keep, ran_s=0.1, now=self.now))
-
-    @precondition(lambda self: self.freezing)
-    @rule()
-    def end_of_freeze(self) -> None:
-        self.carry_out(self.pool.frozen(self.freezing.pop()))
-
-    @precondition(lambda self: self.thawing)
-    @rule()
-    def end_of_thaw(self) -> None:
-        self.carry_out(self.pool.thawed(self.thawing.pop(), self.now))
-
-    @precondition(lambda self: self.pool.slots)
-    @rule(data=st.data())
-    def death(self, data: st.DataObject) -> None:
-        slot = data.draw(st.sampled_from(sorted(self.pool.slots)))
-        if slot not in self.starting:
-            self.carry_out(self.pool.died(slot, self.now))
-
-    @rule(seconds=st.sampled_from([0.01, 1.0, 11.0, 700.0]))
-    def time(self, seconds: float) -> None:
-        self.now += seconds
-        self.carry_out(self.pool.ticked(self.now))
-
-    @invariant()
-    def bounded(self) -> None:
-        if hasattr(self, "pool"):
-            assert self.pool.memory_mb() <= 1024
-
-    def teardown(self) -> None:
-        if not hasattr(self, "pool"):
-            return
-        for _ in range(200):
-            for name in ("starting", "freezing", "thawing"):
-                while getattr(self, name):
-                    slot = getattr(self, name).pop()
-                    if name == "starting" and slot in self.pool.slots:
-                        self.carry_out(self.pool.started(slot, self.now))
-                    elif name == "freezing":
-                        self.carry_out(self.pool.frozen(slot))
-                    elif name == "thawing":
-                        self.carry_out(self.pool.thawed(slot, self.now))
-            for ticket in sorted(self.granted):
-                grant = self.granted.pop(ticket)
-                del self.keys[ticket]
-                self.carry_out(self.pool.initialised(grant.slot, 1, 0.02, self.now))
-                self.carry_out(self.pool.released(grant.slot, keep=True, ran_s=0.01, now=self.now))
-            self.now += 1.0
-            self.carry_out(self.pool.ticked(self.now))
-            if not self.keys and not self.pool.waiting:
-                return
-        raise AssertionError(f"never answered: {self.keys}")
+def test_a_failed_start_is_tried_again_three_times_in_all() -> None:
+    pool = state()
+    pool.wanted(want(1))
+    assert pool.start_failed(1, NO_SPACE, 0.1, again=True) == [Start(2, PY)]
+    assert pool.start_failed(2, NO_SPACE, 0.2, again=True) == [Start(3, PY)]
+    assert pool.start_failed(3, NO_SPACE, 0.3, again=True) == [Refuse(1, NO_SPACE)]
 
 
-AnyOrder.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
-TestAnyOrder = AnyOrder.TestCase
+def test_one_death_of_a_zygote_is_one_failure() -> None:
+    pool = state()
+    for ticket in (1, 2, 3):
+        pool.wanted(want(ticket, at=ticket / 10))
+    assert pool.count(Phase.STARTING) == 3
+    for slot in (1, 2, 3):  # all three fall together: each request is charged with one
+        assert not any(isinstance(c, Refuse) for c in pool.start_failed(slot, NO_SPACE, 0.5, again=True))
+    assert pool.waiting == 3
+
+
+def test_a_container_that_does_not_fit_is_replaced() -> None:
+    pool = state(prewarm={PY: 1})
+    pool.ticked(0.0)
+    pool.started(1, 0.1)
+    larger = Want(1, K1, ContainerSpec("python:3.11", 512), 1, 0.2)
+    assert pool.wanted(larger) == [Grant(1, 1, "prewarmed")]
+    assert pool.unfit(1, larger, NO_SPACE, 0.3) == [Destroy(1), Start(2, larger.spec)]
+    assert pool.started(2, 0.4) == [Grant(1, 2, "cold")]
+    assert pool.unfit(2, larger, NO_SPACE, 0.5) == [Destroy(2), Start(3, larger.spec)]
+    pool.started(3, 0.6)
+    assert pool.unfit(3, larger, NO_SPACE, 0.7) == [Destroy(3), Refuse(1, NO_SPACE)]
+
+
+def test_what_is_held_ready_is_not_made_again_and_again_in_vain() -> None:
+    pool = state(prewarm={PY: 1})
+    starts, now = 0, 0.0
+    while now < 600.0:
+        for command in pool.ticked(now):
+            assert isinstance(command, Start)
+            starts += 1
+            pool.start_failed(command.slot, NO_SPACE, now, again=True)
+        now += 0.25
+    assert 10 <= starts <= 20
+    assert pool.wanted(want(1, at=now)) == [Start(starts + 1, PY)], "who asks is not made to wait"
+
+
+def test_a_claim_never_exceeds_the_memory() -> None:
+    pool = state(512, prewarm={PY: 1})
+    pool.ticked(0.0)
+    pool.wanted(Want(1, K1, ContainerSpec("python:3.11", 512), 1, 0.1))
+    assert pool.started(1, 0.2) == [Grant(1, 1, "cold")]
+    assert pool.memory_mb() == 512
+    assert pool.wanted(Want(2, K2, ContainerSpec("python:3.11", 128), 1, 0.3)) == []
+    assert pool.released(1, keep=False, ran_s=0.0, now=0.4)[0] == Destroy(1)
+
+
+def test_a_lease_that_was_given_back_unused_blocks_nobody() -> None:
+    pool = state()
+    pool.wanted(want(1))
+    pool.started(1, 0.1)
+    assert pool.released(1, keep=True, ran_s=0.0, now=0.2) == [Destroy(1)], "nobody has initialised it"
+    assert pool.wanted(want(2, at=0.3)) == [Start(2, PY)]
+
+
+def test_the_dead_are_granted_to_nobody() -> None:
+    pool = state()
+    pool.wanted(want(1, concurrency=3))
+    pool.started(1, 0.1)
+    pool.wanted(want(2, at=0.2, concurrency=3))
+    pool.died(1, 0.3)
+    assert not any(isinstance(c, Grant) for c in pool.initialised(1, 3, 0.1, 0.4))
+
+
+def test_first_calls_of_different_actions_do_not_wait_for_one_another() -> None:
+    pool = state()
+    assert pool.wanted(want(1, K1)) == [Start(1, PY)]
+    assert pool.wanted(want(2, K2, 0.01)) == [Start(2, PY)]
+
+
+def test_a_burst_on_a_concurrent_action_starts_one_container() -> None:
+    pool = state()
+    assert pool.wanted(want(1, concurrency=10)) == [Start(1, PY)]
+    assert all(pool.wanted(want(n, at=0.0, concurrency=10)) == [] for n in range(2, 11))
+    assert pool.started(1, 0.1) == [Grant(1, 1, "cold")]
+    assert len(pool.initialised(1, 10, 0.1, 0.2)) == 9

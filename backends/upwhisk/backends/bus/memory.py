@@ -38,8 +38,11 @@ class _MemoryDelivery(Delivery):
 
 
 class _MemorySubscription(Subscription):
-    def __init__(self, name: str, topic: _Topic, deliver: Deliver, credits: int) -> None:
+    """`row`: what was delivered, from the first that is not done on, if it may have to be delivered whole again."""
+
+    def __init__(self, name: str, topic: _Topic, deliver: Deliver, credits: int, *, whole: bool) -> None:
         self._name = name
+        self._row: deque[_MemoryDelivery] | None = deque() if whole else None
         self._topic = topic
         self._deliver = deliver
         self._credits = credits
@@ -55,16 +58,22 @@ class _MemorySubscription(Subscription):
     async def aclose(self) -> None:
         if self._topic.subscriber is self:
             self._topic.subscriber = None
-        for delivery in reversed(self._open):
+        for delivery in reversed(self._open if self._row is None else self._row):
             delivery.holder = None
-            self._topic.waiting.appendleft(delivery)
+            self._topic.waiting.appendleft(
+                _MemoryDelivery(delivery.message) if delivery.is_done else delivery
+            )
         self._open.clear()
+        if self._row is not None:
+            self._row.clear()
 
     def grant(self, credits: int) -> None:
         self._credits += credits
         self.pump()
 
     def forget(self, delivery: _MemoryDelivery) -> None:
+        while self._row and self._row[0].is_done:
+            self._row.popleft()
         if self._open.pop(delivery, self) is None:
             self.pump()
 
@@ -81,6 +90,8 @@ class _MemorySubscription(Subscription):
                 if not delivery.is_done:  # its former subscription may have finished it in the meantime
                     delivery.holder = self
                     self._open[delivery] = None
+                    if self._row is not None:
+                        self._row.append(delivery)
                     self._deliver(delivery)
         finally:
             self._pumping = False
@@ -121,8 +132,10 @@ class MemoryBus(MessageBus):
                 queue.subscriber.pump()
         return sent
 
-    def subscribe(self, topic: str, deliver: Deliver, *, credits: int) -> Subscription:
-        return _MemorySubscription(topic, self._topic(topic), deliver, credits)
+    def subscribe(
+        self, topic: str, deliver: Deliver, *, credits: int, whole: bool = False
+    ) -> Subscription:
+        return _MemorySubscription(topic, self._topic(topic), deliver, credits, whole=whole)
 
     async def topics(self, prefix: str) -> tuple[str, ...]:
         return tuple(sorted(name for name in self._topics if name.startswith(prefix)))

@@ -12,7 +12,7 @@ from upwhisk.backends.store import schema
 from upwhisk.backends.store.folder import DataFolder, sync_folder, write_private
 from upwhisk.backends.store.oplog import segment_path, segments
 from upwhisk.backends.store.sealing import KEY_BYTES
-from upwhisk.common.errors import DataFolderError
+from upwhisk.common.errors import DataFolderError, FolderNotEmpty
 
 STEP_PAGES = 2000
 
@@ -70,7 +70,7 @@ def restore(source: Path, folder: Path, *, force: bool = False) -> None:
     this release reads; the folder is in use, or not empty and `force` is not given (then what is in it stays)."""
     key = _check(source)
     if folder.exists() and any(folder.iterdir()) and not force:
-        raise DataFolderError(f"the data folder '{folder}' is not empty: restore into an empty one, or use force")
+        raise FolderNotEmpty(f"the data folder '{folder}' is not empty: restore into an empty one")
     data = DataFolder(folder)
     data.acquire()
     try:

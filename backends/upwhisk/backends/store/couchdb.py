@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import TypeVar
 
-from upwhisk.backends.store import couchdb_prepare, couchdb_restore
+import structlog
+
+from upwhisk.backends.store import couchdb_accounts, couchdb_prepare, couchdb_restore
 from upwhisk.backends.store.couchdb_activations import CouchActivations
 from upwhisk.backends.store.couchdb_backup import write_backup
 from upwhisk.backends.store.couchdb_body import body_of
@@ -21,8 +24,12 @@ from upwhisk.backends.store.sealing import Sealer
 from upwhisk.common.clock import Clock, SystemClock
 from upwhisk.common.errors import StoreUnavailable
 from upwhisk.common.settings import CouchDBSettings, RetentionSettings
+from upwhisk.common.spi.roles import Role
 from upwhisk.common.spi.store import DocumentStore, StoreStatistics, SubjectStore, Watcher
 from upwhisk.common.tasks import TaskOwner
+
+log = structlog.get_logger(__name__)
+T = TypeVar("T")
 
 
 class CouchStore(DocumentStore):
@@ -57,15 +64,12 @@ class CouchStore(DocumentStore):
     async def prepare(settings: CouchDBSettings) -> list[str]:
         """Make the databases, their views and the fleet's key where they are missing; what was made. Any number of times.
         `StartupError` names what to mend."""
-        clock = SystemClock()
-        client = CouchClient(settings, Reach(clock), clock)
-        try:
-            await client.open()
-            return await couchdb_prepare.prepare(client)
-        except StoreUnavailable as error:
-            raise couchdb_prepare.explained(settings, error) from None
-        finally:
-            await client.aclose()
+        return await _as_administrator(settings, couchdb_prepare.prepare)
+
+    @staticmethod
+    async def grant(settings: CouchDBSettings, account: CouchDBSettings, role: Role) -> str:
+        """Have the user of `account` with the rights of its role; what was done. Repeatable. After `prepare`."""
+        return await _as_administrator(settings, lambda client: couchdb_accounts.grant(client, account, role))
 
     async def start(self) -> None:
         """`StartupError` names the setting to mend, or says `upwhisk init`."""
@@ -124,7 +128,10 @@ class CouchStore(DocumentStore):
 
     def _tell(self, id: str | None) -> None:
         for watcher in tuple(self._watchers):
-            watcher(id)
+            try:
+                watcher(id)
+            except Exception as error:  # the fault of one must not keep it from the others
+                log.error("watcher failed", action="store.watcher_failed", exc_info=error)
 
     async def _ask(self, lane: Lane) -> None:
         """The cheapest read and write that there are."""
@@ -134,3 +141,15 @@ class CouchStore(DocumentStore):
         else:
             probe = body_of({"probe": True})  # a document of its own in each database copy; it never conflicts
             await self._client.send(Call(method="PUT", path=f"{path}/_local/upwhisk-probe", body=probe, lane="write"))
+
+
+async def _as_administrator(settings: CouchDBSettings, work: Callable[[CouchClient], Awaitable[T]]) -> T:
+    clock = SystemClock()
+    client = CouchClient(settings, Reach(clock), clock)
+    try:
+        await client.open()
+        return await work(client)
+    except StoreUnavailable as error:
+        raise couchdb_prepare.explained(settings, error) from None
+    finally:
+        await client.aclose()

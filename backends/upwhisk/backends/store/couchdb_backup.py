@@ -16,7 +16,7 @@ import msgspec
 
 from upwhisk.backends.store import couchdb_prepare
 from upwhisk.backends.store.couchdb_client import LONG_S, Call, CouchClient, escaped
-from upwhisk.backends.store.couchdb_pages import read_json
+from upwhisk.backends.store.couchdb_pages import NULL, read_json
 from upwhisk.backends.store.couchdb_views import DESIGNS
 from upwhisk.backends.store.folder import sync_folder
 from upwhisk.common.errors import StoreUnavailable
@@ -31,12 +31,12 @@ class Head(msgspec.Struct):
     proof: str
 
 
-class Line(msgspec.Struct, omit_defaults=True):
-    """`doc` as CouchDB gives it, attachments inside; None: it was deleted."""
+class Line(msgspec.Struct):
+    """`doc` as CouchDB gives it, attachments inside; `null`: it was deleted."""
 
     database: str
     id: str
-    doc: msgspec.Raw | None = None
+    doc: msgspec.Raw = NULL
 
 
 class End(msgspec.Struct):
@@ -48,7 +48,7 @@ class End(msgspec.Struct):
 class _Change(msgspec.Struct):
     id: str
     deleted: bool = False
-    doc: msgspec.Raw | None = None
+    doc: msgspec.Raw = NULL
 
 
 class _Changes(msgspec.Struct):
@@ -101,7 +101,7 @@ async def _read(client: CouchClient, name: str) -> AsyncIterator[list[Line]]:
 
 
 async def _line(client: CouchClient, name: str, change: _Change) -> Line:
-    if change.deleted or change.doc is None:
+    if change.deleted or change.doc == NULL:
         return Line(name, change.id)
     found = msgspec.json.decode(change.doc, type=_Attached)
     if not found.attachments:

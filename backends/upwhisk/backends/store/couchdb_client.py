@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import random
+import re
 import ssl
-from pathlib import Path
 from urllib.parse import quote, urlencode, urlsplit
 
 import aiohttp
@@ -19,6 +19,8 @@ from upwhisk.backends.store.couchdb_reach import Lane, Reach
 from upwhisk.backends.store.database import unavailable
 from upwhisk.common.clock import Clock, SystemClock
 from upwhisk.common.errors import ConfigurationError, StoreUnavailable
+from upwhisk.common.retry import RETRIES
+from upwhisk.common.secret_file import read_secret
 from upwhisk.common.settings import CouchDBSettings
 
 CONNECTIONS = 32
@@ -28,7 +30,9 @@ REQUEST_S = 10.0
 LONG_S = 60.0
 """For views whose index has much to catch up with, and for large bodies."""
 _CONNECT_S = 3.0
-_JSON = {"Accept": "application/json", "Content-Type": "application/json"}
+_PREFIX = re.compile(r"[a-z][a-z0-9_$()+-]*\Z")
+_JSON = {"Accept": "application/json", "Content-Type": "application/json", "Accept-Encoding": "identity"}
+"""Where answers are compressed (not by CouchDB itself), a feed's blank lines would be held back."""
 
 
 class Unreached(StoreUnavailable):
@@ -49,7 +53,7 @@ class Denied(StoreUnavailable):
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
     """`path`: below the server's URL, escaped. `raw`: the answer is no JSON. `optional`: a refusal says nothing about
-    what else the user may; it is asked once."""
+    what else the user may; it is asked once. `unbuffered`: what is sent of the answer has to arrive at once."""
 
     method: str
     path: str
@@ -59,6 +63,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     timeout_s: float = REQUEST_S
     raw: bool = False
     optional: bool = False
+    unbuffered: bool = False
 
 
 def escaped(text: str) -> str:
@@ -89,6 +94,9 @@ class CouchClient:
             raise ConfigurationError("couchdb.url", f"'{_without_login(self._base)}' is no http or https URL")
         if parts.username or parts.password:
             raise ConfigurationError("couchdb.url", "holds a login; use couchdb.user and couchdb.password_file")
+        if self.settings.prefix and not _PREFIX.match(self.settings.prefix):
+            text = f"'{self.settings.prefix}' cannot begin a database's name: a small letter, then those, digits and _$()+-"
+            raise ConfigurationError("couchdb.prefix", text)
         headers, context = await asyncio.gather(
             asyncio.to_thread(_headers, self.settings), asyncio.to_thread(_tls, self.settings)
         )
@@ -117,6 +125,7 @@ class CouchClient:
                     raise Unreached(self._base, str(failure), certificate=failure.certificate) from None
                 uncertain = uncertain or failure.uncertain
                 attempt += 1
+                RETRIES["store"] += 1
                 await self._clock.sleep(delay)
             else:
                 return msgspec.structs.replace(answer, uncertain=uncertain)
@@ -124,7 +133,7 @@ class CouchClient:
     async def follow(self, path: str, query: dict[str, str], heartbeat_s: float) -> Answer:
         """One wait on a feed that sends a blank line every `heartbeat_s`; never repeated here."""
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_S, sock_read=3 * heartbeat_s)
-        call = Call(method="GET", path=path, query=query)
+        call = Call(method="GET", path=path, query=query, unbuffered=True)
         try:
             return await self._exchange(self._feeds, call, timeout)
         except _Failed as failure:
@@ -156,6 +165,8 @@ class CouchClient:
     async def _ask(self, session: aiohttp.ClientSession, call: Call, timeout: aiohttp.ClientTimeout) -> Answer:
         url = URL(self._base + call.path + (f"?{urlencode(call.query)}" if call.query else ""), encoded=True)
         headers = {"Accept": "*/*"} if call.raw else {}
+        if call.unbuffered:
+            headers["Accept-Encoding"] = "identity"  # a compressor on the way would keep the blank lines back
         if call.body is not None:
             headers["Content-Length"] = str(call.body.length)
         data = None if call.body is None else call.body.data
@@ -196,17 +207,6 @@ def _headers(settings: CouchDBSettings) -> dict[str, str]:
         return _JSON
     login = f"{settings.user}:{read_secret(settings.password_file, 'couchdb.password_file')}"
     return {**_JSON, "Authorization": f"Basic {base64.b64encode(login.encode()).decode()}"}
-
-
-def read_secret(file: str, setting: str) -> str:
-    """The text in `file` without the line's end; `ConfigurationError` names the setting. Blocking."""
-    if not file:
-        raise ConfigurationError(setting, "is not set")
-    try:
-        return Path(file).read_text().rstrip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is no text"
-        raise ConfigurationError(setting, f"cannot read '{file}': {why}") from None
 
 
 def _tls(settings: CouchDBSettings) -> ssl.SSLContext | bool:

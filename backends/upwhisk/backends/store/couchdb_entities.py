@@ -11,7 +11,7 @@ from upwhisk.backends.store.couchdb_body import Body, body_of, with_attachment
 from upwhisk.backends.store.couchdb_client import LONG_S, REQUEST_S, Call, CouchClient, escaped
 from upwhisk.backends.store.couchdb_documents import CODE, entity_fields, entity_of, entity_type
 from upwhisk.backends.store.couchdb_json import document_key
-from upwhisk.backends.store.couchdb_pages import Pages
+from upwhisk.backends.store.couchdb_pages import Pages, read_json
 from upwhisk.backends.store.couchdb_views import entity_range
 from upwhisk.backends.store.database import unavailable
 from upwhisk.common.errors import DocumentMissing, RevisionConflict
@@ -20,6 +20,13 @@ from upwhisk.common.spi.store import Document, EntityQuery, EntityStore
 
 _LARGE = 1024 * 1024
 _RACES = 3
+
+
+class _Written(msgspec.Struct):
+    """CouchDB's answer to a write; of several in one request, a row for each."""
+
+    rev: str = ""
+    error: str | None = None
 
 
 class CouchEntities(EntityStore):
@@ -57,11 +64,11 @@ class CouchEntities(EntityStore):
         )
         answer = await self._client.send(call)
         if not _is_bad_revision(answer):
-            outcome = _expected(answer).read(list[dict[str, Any]])[0]
-            if "error" not in outcome:
+            (outcome,) = read_json(answer, tuple[_Written])
+            if outcome.error is None:
                 return
-            if outcome["error"] != "conflict":
-                raise unavailable(f"CouchDB refuses a delete: {outcome['error']}")
+            if outcome.error != "conflict":
+                raise unavailable(f"CouchDB refuses a delete: {outcome.error}")
         if await self._fields(id) is not None:
             raise RevisionConflict(id)
         if not answer.uncertain:
@@ -86,11 +93,15 @@ class CouchEntities(EntityStore):
         path, query = f"{self._path(document.id)}/{CODE}", {"rev": str(document.revision)}
         call = Call(method="GET", path=path, query=query, raw=True, timeout_s=LONG_S)
         answer = await self._client.send(call)
-        return None if answer.status == 404 else _expected(answer).body
+        if answer.status == 404:
+            return None
+        if not answer.is_ok:
+            raise unavailable(f"CouchDB answers {reason_of(answer)}")
+        return answer.body
 
     async def _fields(self, id: str) -> dict[str, Any] | None:
         answer = await self._client.send(Call(method="GET", path=self._path(id)))
-        return None if answer.status == 404 else _expected(answer).fields()
+        return None if answer.status == 404 else read_json(answer, dict[str, Any])
 
     async def _kept_attachments(self, id: str, revision: str) -> dict[str, Any]:
         """The stored stubs. CouchDB needs their names alone, what speaks its protocol their digests too."""
@@ -105,7 +116,7 @@ class CouchEntities(EntityStore):
         call = Call(method="POST", path=self._database, body=body, lane="write", timeout_s=timeout_s)
         answer = await self._client.send(call)
         if answer.status not in (409, 412) and not _is_bad_revision(answer):
-            return str(_expected(answer).fields()["rev"])
+            return read_json(answer, _Written).rev
         if answer.uncertain and (ours := await self._written_before(id, fields)) is not None:
             return ours
         raise RevisionConflict(id)
@@ -126,9 +137,3 @@ def _is_plain(query: EntityQuery) -> bool:
 
 def _is_bad_revision(answer: Answer) -> bool:
     return answer.status == 400 and b"rev" in answer.body
-
-
-def _expected(answer: Answer) -> Answer:
-    if not answer.is_ok:
-        raise unavailable(f"CouchDB answers {reason_of(answer)}")
-    return answer

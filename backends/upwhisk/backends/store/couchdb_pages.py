@@ -23,10 +23,15 @@ PAGE = 100
 """Rows in one answer, with their documents."""
 
 
+NULL = msgspec.Raw(b"null")
+
+
 class Row(msgspec.Struct):
+    """`doc` is `null` for a document that has gone since it was indexed."""
+
     key: msgspec.Raw
     id: str
-    doc: msgspec.Raw = msgspec.field(default_factory=lambda: msgspec.Raw(b"null"))
+    doc: msgspec.Raw = NULL
 
 
 class _Rows(msgspec.Struct):
@@ -56,10 +61,12 @@ class Pages:
             size = min(PAGE, limit - len(found)) if limit else PAGE
             parameters = page_parameters(range, limit=size, skip=skip if after is None else 0, after=after)
             rows = (await self.view(range.view, parameters, _Rows)).rows
-            found += (row.doc for row in rows if bytes(row.doc) != b"null")
+            found += (row.doc for row in rows if row.doc != NULL)
             if len(rows) < size or (limit and len(found) >= limit):
                 break
-            after = bytes(rows[-1].key)
+            if (last := bytes(rows[-1].key)) == after:
+                raise unavailable("CouchDB's view does not go on")
+            after = last
         return found
 
     async def count(self, range: Range) -> int:

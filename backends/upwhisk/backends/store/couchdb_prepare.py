@@ -90,24 +90,31 @@ def read_key(file: str, proof: str) -> bytes:
     return key
 
 
-async def prepare(client: CouchClient) -> list[str]:
+async def prepare(client: CouchClient, version: int = VERSION) -> list[str]:
     """Make what is missing, and say what that was; any number of times, by any number of machines at once.
 
-    The first one makes the key file too. Needs a server administrator.
+    Views of the version before stay, for the release that still runs beside this one; older ones go. The first one makes the key file too. Making databases needs a server administrator, making views one of the database.
     """
     await greet(client)
     done: list[str] = []
-    for name in DESIGNS:
-        done += await _make_database(client, name)
-    done += await _make_key(client)
-    for name in DESIGNS:
-        done += await _make_design(client, name)
+    try:
+        for name in DESIGNS:
+            done += await _make_database(client, name)
+        done += await _make_key(client)
+        for name in DESIGNS:
+            done += await _make_design(client, name, version)
+    except Denied as error:  # the password is right: `greet` was answered
+        text = f"CouchDB does not let '{client.settings.user}' make databases and views ({error.why})"
+        raise ConfigurationError("couchdb.user", text) from None
     return done
 
 
 async def _make_database(client: CouchClient, name: str) -> list[str]:
-    answer = await client.send(Call(method="PUT", path=client.database(name), lane="write", timeout_s=LONG_S))
-    if answer.status == 412:  # somebody made it, perhaps just now
+    path = client.database(name)
+    if (await client.send(Call(method="GET", path=path))).is_ok:
+        return []  # asked first, so that a user who may not make one can find that all is there
+    answer = await client.send(Call(method="PUT", path=path, lane="write", timeout_s=LONG_S))
+    if answer.status == 412:  # somebody made it just now
         return []
     return _made(answer, f"database {client.settings.prefix}{name}")
 
@@ -129,15 +136,23 @@ async def _make_key(client: CouchClient) -> list[str]:
 def _new_key(file: str) -> bytes:
     """The key in `file`, made now if there is none. Of two processes that make it, one does."""
     path = Path(file)
-    part = path.with_name(f"{path.name}.{os.urandom(4).hex()}")
     try:
         if not path.exists():
-            write_private(part, os.urandom(KEY_BYTES))
-            with suppress(FileExistsError):
-                path.hardlink_to(part)
-        return path.read_bytes()
+            _make_key_file(path)
+        key = path.read_bytes()
     except OSError as error:
         raise ConfigurationError("couchdb.key_file", f"cannot make '{file}': {error.strerror}") from None
+    if len(key) != KEY_BYTES:
+        raise ConfigurationError("couchdb.key_file", f"'{file}' is no key: it has {len(key)} bytes and not {KEY_BYTES}")
+    return key
+
+
+def _make_key_file(path: Path) -> None:
+    part = path.with_name(f"{path.name}.{os.urandom(4).hex()}")
+    try:
+        write_private(part, os.urandom(KEY_BYTES))
+        with suppress(FileExistsError):
+            path.hardlink_to(part)
     finally:
         part.unlink(missing_ok=True)
 
@@ -151,17 +166,17 @@ async def stored_proof(client: CouchClient) -> str | None:
     return str(answer.fields().get("proof"))
 
 
-async def _make_design(client: CouchClient, name: str) -> list[str]:
+async def _make_design(client: CouchClient, name: str, version: int) -> list[str]:
     """Ours, if it is not there as it should be; that of a version that nobody runs any more goes."""
     what = f"views of {client.settings.prefix}{name}"
     for _ in range(_RACES):
-        found = await _design(client, name)
+        found = await _design(client, name, version)
         if found is not None and _content(found) == DESIGNS[name]:
             return []
-        fields = {"_id": design_id(name), "language": "javascript", **DESIGNS[name]}
+        fields = {"_id": design_id(name, version), "language": "javascript", **DESIGNS[name]}
         answer = await _write(client, name, fields if found is None else {**fields, "_rev": found["_rev"]})
         if answer.status != 409:
-            await _remove_design(client, name, VERSION - 2)
+            await _remove_design(client, name, version - 2)
             return _made(answer, what)
     raise StoreUnavailable(f"The {what} are being changed by others; try again.")
 

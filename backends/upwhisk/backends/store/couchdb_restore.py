@@ -12,7 +12,7 @@ from upwhisk.backends.store import couchdb_prepare
 from upwhisk.backends.store.couchdb_backup import FORMAT, End, Head, Line
 from upwhisk.backends.store.couchdb_body import Body
 from upwhisk.backends.store.couchdb_client import LONG_S, Call, CouchClient
-from upwhisk.backends.store.couchdb_pages import read_json
+from upwhisk.backends.store.couchdb_pages import NULL, read_json
 from upwhisk.backends.store.couchdb_reach import Reach
 from upwhisk.backends.store.couchdb_views import DESIGNS
 from upwhisk.backends.store.database import unavailable
@@ -89,7 +89,7 @@ async def _fill(client: CouchClient, source: Path, last: Last) -> int:
         numbered = enumerate(file)
         while batch := await asyncio.to_thread(_next_batch, numbered, last):
             for name in DESIGNS:
-                documents = [line.doc for line in batch if line.database == name and line.doc is not None]
+                documents = [line.doc for line in batch if line.database == name and line.doc != NULL]
                 await _write(client, name, documents)
                 filled += len(documents)
     return filled
@@ -103,7 +103,7 @@ def _next_batch(numbered: Any, last: Last) -> list[Line]:
         if _is_end(text):
             break
         line = msgspec.json.decode(text, type=Line)
-        if line.doc is not None and last.get((line.database, line.id), number) == number:
+        if line.doc != NULL and last.get((line.database, line.id), number) == number:
             batch.append(line)
             size += len(text)
         if len(batch) >= _BATCH or size >= _BATCH_BYTES:

@@ -98,14 +98,13 @@ class CouchRetention:
         """Remove what has to go, say how many records that were, and compact what has become hollow.
         `StoreUnavailable`: some may have gone; the next sweep goes on."""
         self._purges = True
-        removed, totals = 0, await self.totals()
-        while totals.count > 0:
-            rows = await self._beyond(totals)
-            if not rows:
-                break
+        removed, first = 0, ""
+        while (rows := await self._beyond()) and rows[0].id != first:
+            first = rows[0].id
             await self._remove([row.id for row in rows])
             removed += len(rows)
-            totals = Totals(totals.count - len(rows), totals.sum - sum(row.value for row in rows))
+        if rows:
+            raise unavailable(f"'{first}' was removed and is still there")
         if removed:
             log.info("records removed", action="store.retention", records=removed)
             await self.compact()
@@ -129,10 +128,12 @@ class CouchRetention:
                 total += info.sizes.file or info.disk_size
         return total
 
-    async def _beyond(self, totals: Totals) -> list[_Row]:
-        """The oldest records, as far as they have to go."""
+    async def _beyond(self) -> list[_Row]:
+        """The oldest records, as far as they have to go. They are read before the totals: if somebody else removes some
+        meanwhile, fewer go than may, never more."""
         query = {"reduce": "false", "limit": str(SLICE)}
         rows = (await self._pages.view("oldest", query, _Rows)).rows
+        totals = await self.totals() if rows else Totals()
         last = last_to_go(
             [Oldest(number, row.key, row.value) for number, row in enumerate(rows)],
             records=totals.count,

@@ -22,7 +22,8 @@ from upwhisk.cli.options import (
     group,
     with_paging,
 )
-from upwhisk.cli.output import as_json, bold
+from upwhisk.cli.output import as_json, as_table, bold
+from upwhisk.cli.placed import node_rows, placement_text
 from upwhisk.cli.session import Session
 
 activation = group("activation", "Look at what ran: records, logs, results.")
@@ -32,6 +33,8 @@ FIELDS = (
 )  # fmt: skip
 _STAMP = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d+Z(?: +(?:stdout|stderr):)? ?")
 _HINTS = {404: "a record appears when the activation has ended; 'upwhisk activation list' shows those there are"}
+
+_WHY_HINTS = {404: "ids are those of your namespace; 'upwhisk activation list' shows what ended"}
 
 
 def stripped(line: str) -> str:
@@ -140,6 +143,25 @@ def result(session: Session, args: tuple[str, ...], last: bool) -> None:
     with unable(f"Unable to get result for activation '{args[0]}'", _HINTS):
         data = session.client.get(f"activations/{args[0]}/result")
     session.output.data(data.get("result"))
+
+
+@command(activation, "why", "activation why --last", "activation why 5f0f2a... --output json")
+@arguments("(ACTIVATION_ID | --last)", 0, 1, texts.ACTIVATION_ID, names=("activations",))
+@_with_last
+def why(session: Session, args: tuple[str, ...], last: bool) -> None:
+    """Show where an activation was placed, and why not elsewhere."""
+    args = counted(_with_latest(session, args, last, "Unable to explain activation"), 1, texts.ACTIVATION_ID)
+    with unable(f"Unable to explain activation '{args[0]}'", _WHY_HINTS):
+        found = session.client.own(f"activations/{args[0]}/why")
+    output = session.output
+    if output.form == "table":
+        output.data(node_rows(found))
+    elif output.form is not None:
+        output.data(found)
+    else:
+        output.ok(f"activation {bold(args[0])} {placement_text(found)}")
+        if rows := node_rows(found):
+            output.text(as_table(rows))
 
 
 @command(activation, "poll", "activation poll", "activation poll hello --since-minutes 5 --exit 60")

@@ -196,6 +196,29 @@ def restore(session: Session, source: Path, force: bool, where: Where) -> int:
     return _tell(session, admin_channel.restore(where, source, force=force))
 
 
+@command(admin, "images", "admin images", "admin images --kind python:3.12 --base python:3.12-slim-bookworm")
+@click.option("--kind", "kinds", multiple=True, metavar="KIND", help="Only this one. [default: all that can be made here]")
+@click.option("--base", "bases", multiple=True, metavar="[KIND=]IMAGE",
+              help="Image to build on. [default: one made of this host's interpreter]")
+@click.option("--library", type=click.Path(exists=True, file_okay=False, path_type=Path), metavar="DIR",
+              help="Folder of packages for Python actions. [default: the setting guest.python_library]")
+@click.option("--config", type=click.Path(dir_okay=False, path_type=Path), envvar="UPWHISK_CONFIG", metavar="FILE",
+              help="Settings file (TOML).")
+def images(session: Session, kinds: tuple[str, ...], bases: tuple[str, ...], library: Path | None, config: Path | None) -> None:
+    """Build the images of the runtimes in the container engine; those that are there already stay."""
+    from upwhisk.cli.runtime_images import build_images, wanted
+    from upwhisk.common.errors import StartupError
+    from upwhisk.common.settings import load_settings
+
+    say = session.output.text if session.output.form is None else (lambda _: None)
+    try:
+        names = build_images(load_settings(config), wanted(kinds, bases, library), say)
+    except StartupError as error:
+        raise Failure(str(error)) from None
+    if session.output.form is not None:
+        session.output.data(names)
+
+
 @command(admin, "host-setup", "admin host-setup --user alice", "admin host-setup --user alice --pid 4711")
 @click.option("--user", "name", required=True, metavar="USER", help="Who will run upwhisk: a name or a number.")
 @click.option("--pid", type=int, metavar="PID", help="With cgroup v2: a process of that user, moved into the new group.")

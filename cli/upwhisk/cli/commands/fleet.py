@@ -14,11 +14,15 @@ import msgspec
 from upwhisk.cli.processes import process_age_s, run_process, startup_errors
 from upwhisk.common.logging import configure
 from upwhisk.common.settings import Settings, load_settings
+from upwhisk.common.spi.roles import Role
 
 _SETTINGS = """
 Settings come from one TOML file and UPWHISK_* variables (docs/settings.md): where CouchDB, Kafka and Consul are
 ([couchdb], [kafka], [consul]), and the files that hold their passwords.
 """
+
+
+_FILE = click.Path(dir_okay=False, path_type=Path)
 
 
 def _with_config(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -101,15 +105,29 @@ def invoker(config: Path | None, name: str | None, node_kind: str | None) -> Non
               help="File with the guest's uuid:key (or set UPWHISK_AUTH). Without it the first call makes one.")
 @click.option("--wskprops", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Write this file for clients.")
 @click.option("--api", metavar="URL", default="http://127.0.0.1:3233", help="The API's address in that file.")
-def init(config: Path | None, auth_file: Path | None, wskprops: Path | None, api: str) -> None:
+@click.option("--controllers", type=_FILE, metavar="FILE",
+              help="The controllers' settings: the logins in it get a controller's rights in each service.")
+@click.option("--nodes", type=_FILE, metavar="FILE", help="The nodes' settings, likewise.")
+def init(
+    config: Path | None,
+    auth_file: Path | None,
+    wskprops: Path | None,
+    api: str,
+    controllers: Path | None,
+    nodes: Path | None,
+) -> None:
     """Make what a fleet needs in its services: databases, views, the first user.
 
     May be called again at any time: what is there stays. A new release brings its views up to date this way.
+    With the settings of controllers and nodes their users, tokens and access rules are made too, each with no more rights
+    than it needs; that takes an administrator's login to each service.
     """
     with startup_errors():
         settings = load_settings(config)
         configure(settings.log)
         from upwhisk.cli.fleet_init import initialise
 
-        for line in asyncio.run(initialise(settings, auth_file, wskprops, api)):
+        files: dict[Role, Path | None] = {"controller": controllers, "node": nodes}
+        accounts = {role: load_settings(file, {}) for role, file in files.items() if file is not None}
+        for line in asyncio.run(initialise(settings, auth_file, wskprops, api, accounts)):
             click.echo(line)

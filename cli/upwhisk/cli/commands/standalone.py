@@ -18,6 +18,7 @@ EXAMPLES = """\b
 Examples:
   upwhisk standalone
   upwhisk standalone --port 8080 --data /srv/upwhisk --node-kind harvest
+  upwhisk standalone --containers docker
 """
 
 
@@ -32,6 +33,9 @@ Examples:
               help="File with the guest's uuid:key (or set UPWHISK_AUTH). Without it the first start makes one.")
 @click.option("--node-kind", type=click.Choice(["dedicated", "harvest"]),
               help="harvest: this machine has an owner; guests get what is left over. [default: dedicated]")
+@click.option("--containers", type=click.Choice(["auto", "process", "docker"]),
+              help="How guests are confined: as processes of this host, by a Docker engine, or (auto) processes where this "
+                   "host can, else the engine. [default: auto]")
 @click.option("--insecure-http", is_flag=True, help="Allow listening beyond loopback without TLS.")
 def standalone(
     host: str | None,
@@ -40,6 +44,7 @@ def standalone(
     config: Path | None,
     auth_file: Path | None,
     node_kind: str | None,
+    containers: str | None,
     insecure_http: bool,
 ) -> None:
     """Run controller, balancer and one invoker in this process.
@@ -49,6 +54,9 @@ def standalone(
     """
     with startup_errors():
         settings = _override(load_settings(config), host, port, node_kind, insecure_http)
+        if containers is not None:
+            plugins = msgspec.structs.replace(settings.plugins, containers=containers)
+            settings = msgspec.structs.replace(settings, plugins=plugins)
         configure(settings.log)
         folder = data or Path.home() / ".local/share/upwhisk"
         _run(settings, folder.absolute(), auth_file)

@@ -24,6 +24,8 @@ class Status(IntEnum):
         return _STATUS_TEXTS[self]
 
 
+NO_CONTAINER = "Failed to provision resources to run the action."
+"""The error of an activation for which its node could make no container."""
 _STATUS_TEXTS = ("success", "application error", "action developer error", "whisk internal error")
 _STATUS_BY_TEXT = {text: Status(number) for number, text in enumerate(_STATUS_TEXTS)}
 

@@ -26,12 +26,13 @@ class Phases(msgspec.Struct, omit_defaults=True):
 
 class Why(msgspec.Struct, frozen=True, omit_defaults=True):
     """The balancer's reasons: `policy`, how many nodes were `considered`, and why nodes were `refused` (at most 20
-    by name; `counts`: reason -> nodes)."""
+    by name; `counts`: reason -> nodes). `warm`: the node held a container for it."""
 
     policy: str
     considered: int
     refused: dict[str, str] = {}
     counts: dict[str, int] = {}
+    warm: bool = False
 
 
 class Placed(msgspec.Struct, omit_defaults=True, kw_only=True):

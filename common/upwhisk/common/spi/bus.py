@@ -32,7 +32,8 @@ Deliver = Callable[[Delivery], None]
 
 
 class Subscription(Resource):
-    """`aclose` stops deliveries; what was not done is delivered again to the next subscription of the topic."""
+    """`aclose` stops deliveries; what was not done is delivered again to the next subscription of the topic, and perhaps what
+    was done behind it."""
 
     @abstractmethod
     def grant(self, credits: int) -> None:
@@ -60,8 +61,11 @@ class MessageBus(Resource):
         """
 
     @abstractmethod
-    def subscribe(self, topic: str, deliver: Deliver, *, credits: int) -> Subscription:
-        """Not started yet: `await subscription.start()` begins the deliveries."""
+    def subscribe(
+        self, topic: str, deliver: Deliver, *, credits: int, whole: bool = False
+    ) -> Subscription:
+        """Not started yet: `await subscription.start()` begins the deliveries. `whole`: what follows on the first message
+        that was not done comes too, in order, done or not, as if nobody had read it before."""
 
     @abstractmethod
     async def topics(self, prefix: str) -> tuple[str, ...]:

@@ -164,6 +164,10 @@ class ContainerFactory(Resource):
         """Remove what dead instances left (processes, cgroups, mounts, scratch, network) and say how many; what
         belongs to a living instance stays."""
 
+    def problem(self) -> str | None:
+        """Why no container can be made now, for `/health`; None if one can, as far as is known. Never waits."""
+        return None
+
     @abstractmethod
     def findings(self) -> tuple[str, ...]:
         """What this host cannot do, each with its remedy, for `upwhisk doctor` and the log at start."""

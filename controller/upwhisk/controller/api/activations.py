@@ -176,7 +176,7 @@ def _reasons(row: _Row) -> dict[str, Any]:
     """What the record kept of the placement, in the form of a live activation's reasons."""
     annotations: list[dict[str, Any]] = msgspec.json.decode(row.annotations)
     ours: dict[str, Any] = next((a["value"] for a in annotations if a.get("key") == "upwhisk"), {})
-    why = {"node": ours.get("node"), "refused": {}, "counts": {}, **(ours.get("why") or {})}
+    why = {"node": ours.get("node"), "refused": {}, "counts": {}, "warm": False, **(ours.get("why") or {})}
     return {"activationId": row.activation_id, "state": "done", "start": ours.get("start"), **why}
 
 

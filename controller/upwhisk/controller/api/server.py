@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import ipaddress
+import ssl
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, cast
 
@@ -22,6 +22,7 @@ from upwhisk.common.errors import (
 from upwhisk.common.ids import new_transaction_id
 from upwhisk.common.resource import Resource
 from upwhisk.controller.api.errors import error_reply, unexpected_reply
+from upwhisk.controller.api.operators_access import may_operate
 from upwhisk.controller.api.protocol import ApiConnections
 from upwhisk.controller.api.reply import OPERATOR_CORS, Reply, text_reply
 from upwhisk.controller.api.request import BodyBudget, Reading, Request, check_accept
@@ -37,15 +38,27 @@ _BACKLOG: Final = 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ListenerSecurity:
+    """`tls`: the certificate to serve with; None: plain HTTP. `operators_token`: who sends it as a bearer sees `/metrics`,
+    `/invokers` and the like from beyond this machine too; empty: nobody does."""
+
+    tls: ssl.SSLContext | None = None
+    operators_token: str = ""
+
+    @property
+    def scheme(self) -> str:
+        return "http" if self.tls is None else "https"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ListenerSettings:
-    """`open_operators`: `/metrics`, `/invokers` and the like answer callers beyond loopback too. `drain_s` bounds
-    the wait for requests that are being handled when the listener closes."""
+    """`drain_s` bounds the wait for requests that are being handled when the listener closes."""
 
     host: str
     port: int
     header_timeout_s: float
     drain_s: float = 30.0
-    open_operators: bool = False
+    security: ListenerSecurity = field(default_factory=ListenerSecurity)
     body_memory_bytes: int = 256 * 1024 * 1024
     """What the bodies of unfinished requests may hold together; more is answered 503."""
     unix_path: str | None = None
@@ -85,7 +98,13 @@ class ApiServer(Resource):
         connections = ApiConnections(self._serve, self._settings.header_timeout_s)
         self._runner = web.ServerRunner(connections, shutdown_timeout=self._settings.drain_s)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, self._settings.host, self._settings.port, backlog=_BACKLOG)
+        site = web.TCPSite(
+            self._runner,
+            self._settings.host,
+            self._settings.port,
+            backlog=_BACKLOG,
+            ssl_context=self._settings.security.tls,
+        )
         try:
             await site.start()
         except OSError as error:
@@ -176,7 +195,8 @@ class ApiServer(Resource):
         raise NotFound(_NO_ROUTE)
 
     def _check_operator(self, http: web.BaseRequest) -> None:
-        if not self._settings.open_operators and not _is_loopback(http.remote):
+        token = self._settings.security.operators_token
+        if not may_operate(http.remote, http.headers.get("Authorization"), token):
             raise NotAuthorized()
 
 
@@ -197,10 +217,3 @@ def _transaction_id(sent: str | None) -> str:
     ):
         return sent
     return new_transaction_id()
-
-
-def _is_loopback(address: str | None) -> bool:
-    try:
-        return address is not None and ipaddress.ip_address(address.partition("%")[0]).is_loopback
-    except ValueError:
-        return False

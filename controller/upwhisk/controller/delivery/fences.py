@@ -20,6 +20,7 @@ log = structlog.get_logger(__name__)
 STARTED = "The action was running on a node that was lost ({}); it is not annotated retry-safe, so it was not run again."
 UNKNOWN = "The action was handed to a node that was lost ({}); it may have run, so it was not run again."
 TRIED = f"The action was running on nodes that were lost, {MAX_ATTEMPTS} times; the last one: {{}}."
+UNANSWERED = "The node '{}' did not say in time how the action ended; it may have run, so it was not run again."
 EXPIRED = "The activation waited for longer than {:.0f} s; its node was lost ({})."
 _AGAIN_S = 1.0
 
@@ -54,6 +55,9 @@ class Fences:
                 self._end(pending, TRIED.format(reason))
             case Verdict.END_EXPIRED:
                 self._end(pending, EXPIRED.format(self._max_age_s, reason))
+
+    def unanswered(self, pending: Pending) -> None:
+        self._end(pending, UNANSWERED.format(pending.message.node))
 
     def refused(self, pending: Pending) -> None:
         """The log did not take a hand-over. It had started before, which we had not read yet; or it has ended, or was never

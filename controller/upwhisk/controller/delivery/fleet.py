@@ -10,7 +10,6 @@ from upwhisk.controller.delivery.hosting import Hosting
 from upwhisk.controller.delivery.journal import entries_of
 from upwhisk.controller.delivery.log import ControllerLog
 from upwhisk.controller.delivery.store import DeliveredStore
-from upwhisk.controller.delivery.sweep import Sweep
 from upwhisk.controller.recovery import Recovery
 from upwhisk.controller.sequence import Sequences
 from upwhisk.loadbalancer.balancer import Balancer
@@ -27,7 +26,6 @@ class FleetDelivery(Resource):
         self._balancer = balancer
         self._recovery = recovery
         self._sequences = sequences
-        self._sweep = Sweep(hosting.ports, hosting.owner, lease_s=hosting.lease_s)
         self._fences: Fences | None = None
 
     def connect(self, clock: Clock, *, max_age_s: float, node_lease_s: float) -> FleetDelivery:
@@ -40,16 +38,15 @@ class FleetDelivery(Resource):
         hosting.controllers_changed = balancer.share
         balancer.hand_over_by(journal.dispatching, fences.refused)
         balancer.on_node_lost(fences.node_lost, lease_s=node_lease_s)
+        balancer.on_unanswered(fences.unanswered)
         balancer.answers_to(lambda: hosting.own.name)
         self._recovery.ends_by(journal.end)
         return self
 
     async def start(self) -> None:
         await self._hosting.start()
-        await self._sweep.start()
 
     async def aclose(self) -> None:
-        await self._sweep.aclose()
         if self._fences is not None:
             await self._fences.aclose()
         await self._hosting.aclose()

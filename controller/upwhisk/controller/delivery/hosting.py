@@ -21,7 +21,7 @@ from upwhisk.common.spi.bus import MessageBus
 from upwhisk.common.spi.nodes import Claim, NodeRegistry
 from upwhisk.common.tasks import TaskOwner
 from upwhisk.controller.delivery.log import Answered, ControllerLog, LogPorts
-from upwhisk.controller.delivery.orphans import LEFT, Orphans
+from upwhisk.controller.delivery.orphans import LEFT, RETIRED, Orphans
 from upwhisk.controller.delivery.recorder import Recorder
 
 log = structlog.get_logger(__name__)
@@ -56,10 +56,10 @@ class Hosting(Resource):
     """`name` is the controller's. `answered`, `adopted` and `lost` are set before `start`."""
 
     def __init__(self, ports: HostingPorts, name: str, *, lease_s: float) -> None:
-        self.ports = ports
-        self.owner = f"{name}/{new_instance_id()}"
+        self._ports = ports
+        self._owner = f"{name}/{new_instance_id()}"
         self._name = name
-        self.lease_s = lease_s
+        self._lease_s = lease_s
         self._own: _Hosted | None = None
         self._others: dict[str, _Hosted] = {}
         self._orphans = Orphans()
@@ -79,7 +79,7 @@ class Hosting(Resource):
     async def aclose(self) -> None:
         """What is under way is left to others: they see at once that the logs have no host."""
         await self._tasks.aclose(grace_s=0.0)
-        await self.ports.recorder.barrier(_LEAVE_S / 2)
+        await self._ports.recorder.barrier(_LEAVE_S / 2)
         own, others = self._own, list(self._others.values())
         self._own, self._others = None, {}
         await asyncio.gather(*(self._leave(each, own=each is own) for each in [*others, *([own] if own else [])]))
@@ -116,7 +116,7 @@ class Hosting(Resource):
 
     async def _go_on(self) -> None:
         while True:
-            await self.ports.clock.sleep(self.lease_s / 3)
+            await self._ports.clock.sleep(self._lease_s / 3)
             await self._try(self._look)
 
     async def _look(self) -> None:
@@ -129,7 +129,7 @@ class Hosting(Resource):
         for name in await self._alone():
             self._begin(name, lambda name=name: self._adopt(name))  # type: ignore[misc]
         for hosted in self._others.values():
-            if hosted.log.is_idle and hosted.log.ownership.may_remove:
+            if hosted.log.is_idle:
                 self._begin(hosted.log.name, lambda hosted=hosted: self._retire(hosted))  # type: ignore[misc]
 
     def _begin(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
@@ -151,15 +151,15 @@ class Hosting(Resource):
                 hosted.claim = await self._claim(LOGS + hosted.log.name)
 
     async def _claim(self, name: str) -> Claim | None:
-        return await self.ports.registry.claim(name, self.owner, ttl_s=self.lease_s)
+        return await self._ports.registry.claim(name, self._owner, ttl_s=self._lease_s)
 
     async def _count_controllers(self) -> None:
         if self._membership is None or self._membership.lost:
-            self._membership = await self._claim(CONTROLLERS + self.owner)
-        self.controllers_changed(max(1, len(await self.ports.registry.holders(CONTROLLERS))))
+            self._membership = await self._claim(CONTROLLERS + self._owner)
+        self.controllers_changed(max(1, len(await self._ports.registry.holders(CONTROLLERS))))
 
     async def _alone(self) -> list[str]:
-        registry = self.ports.registry
+        registry = self._ports.registry
         flags, holders = await registry.flags(LOGS), await registry.holders(LOGS)
         held = {name.removeprefix(LOGS) for name in holders} | {each.name for each in self.logs()} | self._busy.keys()
         return self._orphans.look({name.removeprefix(LOGS): value for name, value in flags.items()}, held)
@@ -168,7 +168,7 @@ class Hosting(Resource):
 
     async def _open_own(self) -> None:
         name = f"{self._name}-{new_instance_id()}"
-        await self.ports.registry.put_flag(LOGS + name, self._name)
+        await self._ports.registry.put_flag(LOGS + name, self._name)
         self._own = await self._host(name)
         log.info("log opened", action="hosting.opened", log=name)
 
@@ -197,7 +197,7 @@ class Hosting(Resource):
         return hosted
 
     def _make(self, name: str) -> ControllerLog:
-        ports = LogPorts(self.ports.bus, self.ports.recorder, self.answered, self.ports.now)
+        ports = LogPorts(self._ports.bus, self._ports.recorder, self.answered, self._ports.now)
         return ControllerLog(ports, name, ControllerId(f"{self._name}/{new_instance_id()}"))
 
     def _lose(self, lost: _Hosted) -> None:
@@ -220,33 +220,34 @@ class Hosting(Resource):
             self._begin("", self._open_own)
 
     async def _retire(self, hosted: _Hosted) -> None:
-        """All in it has ended. Without its flag nobody takes it over; a topic that stays behind is swept (`sweep.py`)."""
+        """All in it has ended. Its topic stays for a while, so that a former owner who was away reads there that it is its own
+        no more (`sweep.py`)."""
         name, flag = hosted.log.name, LOGS + hosted.log.name
-        await self.ports.registry.put_flag(flag, None)
+        await self._ports.registry.put_flag(flag, RETIRED + self._name)
         if not hosted.log.is_idle:  # something came meanwhile
-            await self.ports.registry.put_flag(flag, self._name)
+            await self._ports.registry.put_flag(flag, self._name)
             return
         self._others.pop(name, None)
         try:
             await hosted.log.aclose()
-            await self.ports.bus.remove_topic(hosted.log.topic)
-            log.info("log removed", action="hosting.retired", log=name)
+            log.info("log retired", action="hosting.retired", log=name)
         finally:
             if hosted.claim is not None:
                 await hosted.claim.release()
 
     async def _leave(self, hosted: _Hosted, *, own: bool) -> None:
-        """One's own log goes if it is of no use any more: nobody owned it before us who could come back to it."""
-        name = hosted.log.name
+        """One's own log goes at once if it is of no use any more: nobody owned it before us who could come back to it."""
+        name, registry = hosted.log.name, self._ports.registry
         try:
             async with asyncio.timeout(_LEAVE_S):
                 hosted.log.look()
-                if own and hosted.log.is_idle and not hosted.log.lost:
-                    await self._retire(hosted)
-                    return
+                goes = own and hosted.log.is_idle and not hosted.log.lost
                 await hosted.log.aclose()
-                if not hosted.log.lost:
-                    await self.ports.registry.put_flag(LOGS + name, LEFT)
+                if goes:
+                    await registry.put_flag(LOGS + name, None)
+                    await self._ports.bus.remove_topic(hosted.log.topic)
+                elif not hosted.log.lost:
+                    await registry.put_flag(LOGS + name, LEFT)
         except (TimeoutError, UpwhiskError) as error:
             log.warning("log left behind", action="hosting.left", log=name, reason=str(error))
         finally:

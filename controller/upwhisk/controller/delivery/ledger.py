@@ -111,7 +111,8 @@ class Ledger:
         """The node's last word of that hand-over: it has not started it and will not, though it may have been about to."""
         work = self.pending.get(returned.activation_id)
         if work is None:
-            _remember(self._returned_before, returned.activation_id, returned.dispatch)
+            before = self._returned_before.get(returned.activation_id, 0)
+            _remember(self._returned_before, returned.activation_id, max(before, returned.dispatch))
             return False
         if returned.dispatch != work.message.dispatch:
             return False

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-OWNED_S = 30.0
+OWNED_S = 60.0
 """So long after it wrote what has come back last, the log is an owner's own."""
-REMOVED_AFTER_S = 40.0
-"""A log is not removed sooner after it was taken over; the difference is for clocks that do not run alike."""
+REMOVED_AFTER_S = 75.0
+"""The topic of a log that was taken over is not removed sooner after; the difference is for clocks that do not run alike."""
 _QUIET_S = 5.0
 
 
@@ -28,7 +28,6 @@ class Ownership:
         self._retelling = 0
         self._confirmed_at = 0.0
         self._last_said_at = 0.0
-        self._since = float("inf")
 
     def says(self, last_bundle: int) -> int:
         """A word is about to be sent; its number."""
@@ -48,7 +47,6 @@ class Ownership:
         sent_at, last_bundle = self._said.pop(word, (0.0, 0))
         for earlier in [each for each in self._said if each < word]:
             del self._said[earlier]
-        self._since = min(self._since, self._now())
         self.confirmed(sent_at)
         return self._retelling <= last_bundle
 
@@ -64,8 +62,3 @@ class Ownership:
     def is_quiet(self) -> bool:
         """Nothing was confirmed for a while, nor a word said: time for one."""
         return self._now() - max(self._confirmed_at, self._last_said_at) > _QUIET_S
-
-    @property
-    def may_remove(self) -> bool:
-        """Whoever owned it before us knows by now."""
-        return self._now() - self._since > REMOVED_AFTER_S

@@ -11,7 +11,7 @@ from upwhisk.common.errors import UpwhiskError
 from upwhisk.common.ids import ActivationId
 from upwhisk.common.model.activation import Activation
 from upwhisk.common.resource import Resource
-from upwhisk.common.retry import backoff_s
+from upwhisk.common.retry import RETRIES, backoff_s
 from upwhisk.common.spi.store import ActivationStore
 from upwhisk.common.tasks import TaskOwner
 
@@ -103,6 +103,7 @@ class Recorder(Resource):
         except UpwhiskError as error:
             delay = backoff_s(self._failures)
             self._failures += 1
+            RETRIES["store"] += 1
             log.warning("records wait", action="recorder.failed", records=len(self._unstored), reason=str(error))
             await asyncio.sleep(delay)
             return

@@ -20,10 +20,12 @@ class GuestBounds:
 @dataclass(frozen=True, slots=True)
 class NetworkSettings:
     """`api`: where the platform's API listens, a path of a Unix socket or `host:port`; empty: guests that ask for it
-    find a closed connection. `allow`: private networks (CIDR) that outbound guests may reach."""
+    find a closed connection. `allow`: private networks (CIDR) that outbound guests may reach. `resolvers`: their name
+    servers (IPv4); none: this host's."""
 
     api: str = ""
     allow: tuple[str, ...] = ()
+    resolvers: tuple[str, ...] = ()
     outbound: bool = True
     forwarding: bool = False
     """Allow switching the kernel's IP forwarding on where it is off."""

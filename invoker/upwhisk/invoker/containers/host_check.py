@@ -85,12 +85,17 @@ def _is_privileged() -> bool:
     return False
 
 
-def diagnose() -> tuple[str, ...]:
-    """Everything that hinders guests on this host, for `upwhisk doctor`; starts nothing."""
+def confinement_findings() -> tuple[str, ...]:
+    """What hinders confined guests on this host, as far as can be known without starting one."""
     found: list[str] = []
     for check in (seccomp.guest_filter, choose_tree):
         try:
             check()
         except StartupError as error:
             found += getattr(error, "missing", (str(error),))
-    return (*found, *namespace_findings(), *outbound_findings())
+    return (*found, *namespace_findings())
+
+
+def diagnose() -> tuple[str, ...]:
+    """Everything that hinders guests on this host, for `upwhisk doctor`; starts nothing."""
+    return (*confinement_findings(), *outbound_findings())

@@ -147,8 +147,12 @@ class Outbound:
 
     async def take(self, name: str) -> PreparedNetwork:
         """`name` is the guest's slot, in hexadecimal."""
+        making = asyncio.ensure_future(asyncio.to_thread(self._prepare, name))
         try:
-            return await asyncio.to_thread(self._prepare, name)
+            return await asyncio.shield(making)
+        except asyncio.CancelledError:
+            making.add_done_callback(_give_back)  # a thread cannot be cancelled
+            raise
         except (OSError, subprocess.SubprocessError) as error:
             raise ContainerCreateFailed(f"no network for another guest: {error}") from None
 
@@ -201,6 +205,11 @@ class Outbound:
         listing = _run("nft", "-a", "list", "chain", "ip", "filter", "FORWARD")
         for handle in re.findall(rf'comment "{table}" # handle (\d+)', listing):
             _run("nft", "delete", "rule", "ip", "filter", "FORWARD", "handle", handle)
+
+
+def _give_back(making: asyncio.Future[PreparedNetwork]) -> None:
+    if not making.cancelled() and making.exception() is None:
+        making.result().release()
 
 
 def new_network(configure: Callable[[], object]) -> int:

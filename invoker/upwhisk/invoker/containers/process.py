@@ -32,7 +32,7 @@ from upwhisk.invoker.containers.zygote_client import Order, Zygote, ZygoteSettin
 from upwhisk.runtimes.installation import RuntimeInstallation
 
 GUEST_API_HOST = "http://127.0.0.1:3233"
-"""Where guests with a network `api` or `outbound` find the platform's API."""
+"""Where guests find the platform's API; with the network `none` nobody listens there."""
 _ZYGOTES = "zygotes"
 _CLOSE_S = 5.0
 _ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/tmp", "TMPDIR": "/tmp", "LANG": "C.UTF-8"}  # noqa: S108
@@ -93,7 +93,7 @@ class ProcessFactory(ContainerFactory):
         launcher = family.get("python") or family.get("native")
         if launcher is None:
             host_check.refuse("no Python interpreter is among the runtimes: zygotes need one")
-        names = resolvers()
+        names = self._network.resolvers or resolvers()
         self._settings = ZygoteSettings(launcher.interpreter, code, self._folder.mountpoint, names)
         try:
             await self._zygote(launcher.kind)
@@ -185,9 +185,7 @@ class ProcessFactory(ContainerFactory):
         return network
 
     def _order(self, spec: ContainerSpec, uid: int, joins: bool) -> dict[str, object]:
-        environment = {**_ENVIRONMENT, **dict(spec.environment)}
-        if spec.network is not Network.NONE:
-            environment["__OW_API_HOST"] = GUEST_API_HOST
+        environment = {**_ENVIRONMENT, **dict(spec.environment), "__OW_API_HOST": GUEST_API_HOST}
         return {
             "network": spec.network.value,
             "separate_cgroup_view": True,

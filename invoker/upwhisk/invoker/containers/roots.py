@@ -26,6 +26,8 @@ _TOOLS = (
 )
 PROXIES = Path("/opt/upwhisk/proxy")
 LIBRARY = Path("/opt/upwhisk/library")
+NODE_MODULES = Path("/node_modules")
+"""Node looks here for what it finds nowhere nearer, whether it is required or imported."""
 _BUNDLES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
 _BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
 _PROBE = "import ctypes, json, sysconfig; p = sysconfig.get_paths(); print(json.dumps([p['stdlib'], p['platstdlib']]))"
@@ -60,6 +62,11 @@ class RootPlan:
     def bind(self, path: Path, source: Path | None = None) -> None:
         self.binds[str(path)] = str(source or path.resolve())
 
+    def link(self, path: str, target: Path) -> None:
+        """Unless it is there itself, as in many images."""
+        if path != str(target):
+            self.links.setdefault(path, str(target))
+
 
 def plan_root(installation: RuntimeInstallation, resolvers: tuple[str, ...]) -> RootPlan:
     """The root for guests of `installation`.
@@ -72,14 +79,15 @@ def plan_root(installation: RuntimeInstallation, resolvers: tuple[str, ...]) -> 
     if installation.family != "nodejs":
         programs += _add_python(plan, installation.interpreter)
     else:
-        plan.links["/usr/local/bin/node"] = str(programs[0])
+        plan.link("/usr/local/bin/node", programs[0])
     if installation.family == "native":
         programs += _add_tools(plan)
     plan.bind(programs[0])
     # At paths of their own: where they are installed, the guest's /tmp could hide them.
     plan.bind(PROXIES, installation.proxy.resolve().parent)
     if installation.library is not None:
-        plan.bind(LIBRARY, installation.library.resolve())
+        where = NODE_MODULES if installation.family == "nodejs" else LIBRARY
+        plan.bind(where, installation.library.resolve())
     for path in named(_LIBRARIES.split()):
         plan.bind(path.parent.resolve() / path.name, path.resolve())
         programs.append(path)
@@ -135,7 +143,7 @@ def _add_python(plan: RootPlan, interpreter: Path) -> list[Path]:
             str(folder / name) for name in ("site-packages", "dist-packages") if (folder / name).is_dir()
         ]
         extensions += (f for f in (folder / "lib-dynload").glob("*.so") if not f.name.startswith("_tkinter"))
-    plan.links.setdefault("/usr/local/bin/python3", str(real))
+    plan.link("/usr/local/bin/python3", real)
     return [real, *extensions]
 
 

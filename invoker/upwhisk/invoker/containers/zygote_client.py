@@ -21,6 +21,7 @@ from upwhisk.runtimes.installation import RuntimeInstallation
 
 START_S = 15.0
 BIRTH_S = 10.0
+_KILLED_S = 1.0
 _PACKAGE = str(Path(__file__).resolve().parent)
 _CODE = "import sys; sys.path.insert(0, sys.argv[1]); from zygote.main import main; main(int(sys.argv[2]))"
 _BACKLOG = 128
@@ -106,7 +107,7 @@ class Zygote:
             "mountpoint": str(settings.mountpoint),
             "proxy": str(PROXIES / one.proxy.name),
             "preload": one.preload,
-            "library": str(LIBRARY) if one.library else None,
+            "library": str(LIBRARY) if one.library and one.family == "python" else None,
             "arguments": _in_guest(one) if one.family == "nodejs" else None,
             "filter": base64.b64encode(settings.filter).decode(),
         }
@@ -208,12 +209,14 @@ def _spawn(command: list[str], descriptor: int, environment: dict[str, str]) -> 
 
 def _ended(process: subprocess.Popen[bytes]) -> str:
     """Reap the launcher, which ends as soon as it has forked, and return what it complained about."""
-    try:
-        complaint = process.communicate(timeout=START_S)[1]
-    except subprocess.TimeoutExpired:
-        process.kill()
-        complaint = process.communicate()[1]
-    return complaint.decode(errors="replace").strip()[-400:]
+    for patience_s in (START_S, _KILLED_S):
+        try:
+            complaint: bytes = process.communicate(timeout=patience_s)[1]
+        except subprocess.TimeoutExpired:
+            process.kill()
+        else:
+            return complaint.decode(errors="replace").strip()[-400:]
+    return "it does not end"  # what it has forked holds its standard error
 
 
 async def _receive(channel: socket.socket, timeout_s: float) -> bytes:

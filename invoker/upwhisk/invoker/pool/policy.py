@@ -8,15 +8,20 @@ value = clock + uses x cost of a cold start / memory, where the clock is the val
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Sequence
 
-from upwhisk.invoker.pool.slots import Slot
+from upwhisk.invoker.pool.slots import Phase, Slot, Want
 
+TRIES = 3
+"""How many containers may fail for one request before it is refused."""
 _UNKNOWN_COLD_S = 0.05
 _WEIGHT = 0.2
 """Weight of the newest observation in the running means."""
 _REMEMBERED = 4096
 """How many actions' means are kept; the least recently used is forgotten."""
+_REFILL_S, _REFILL_MAX_S = 0.5, 60.0
+_HOPE_S = 1.0
+"""So long a request waits for a container that may turn out to take several activations at once."""
 
 
 class Costs:
@@ -61,22 +66,51 @@ class Costs:
         return entry
 
 
+class Refills:
+    """When to make another container to hold ready: after a failure later and later, up to a minute."""
+
+    def __init__(self) -> None:
+        self._failures = 0
+        self._after = 0.0
+
+    def due(self, now: float) -> bool:
+        return now >= self._after
+
+    def failed(self, now: float) -> None:
+        self._after = now + min(_REFILL_S * 2**self._failures, _REFILL_MAX_S)
+        self._failures = min(self._failures + 1, 10)
+
+    def succeeded(self) -> None:
+        self._failures = 0
+
+
 def worth_starting(
-    costs: Costs, key: Hashable, *, waiting: int, coming: int, serving: int, waited: float
+    costs: Costs, want: Want, mine: Sequence[Slot], *, waiting: int, starting: int, now: float
 ) -> bool:
     """Whether to start one more container for an action.
 
-    `waiting` requests wait, `coming` places are on their way, `serving` containers exist. Waiting for a busy one is
-    better when it will be free sooner than a new one could be ready; a guess that proves wrong is dropped as soon
-    as the oldest has waited as long as a start takes.
+    `want` is the oldest of `waiting` requests, `mine` are the containers that serve the action, `starting` ones are
+    under way that could. Waiting for a busy one is better when it will be free sooner than a new one could be ready;
+    a guess that proves wrong is dropped as soon as the oldest has waited as long as a start takes.
     """
-    if waiting <= coming:
+    waited = now - want.since
+    if waiting <= _coming(want, mine, starting, waited):
         return False
-    run_s = costs.run_s(key)
-    if serving == 0 or run_s is None:
+    run_s = costs.run_s(want.key)
+    if not mine or run_s is None:
         return True
-    cold_s = costs.cold_s(key)
-    return waited >= cold_s or run_s * waiting / serving > cold_s
+    cold_s = costs.cold_s(want.key)
+    return waited >= cold_s or run_s * waiting / len(mine) > cold_s
+
+
+def _coming(want: Want, mine: Sequence[Slot], starting: int, waited: float) -> int:
+    """How many of those who wait will be served by what is on its way. How many a new container takes is only known
+    when it is initialised: it is hoped to take as many as the action allows, for a while."""
+    hoped = want.concurrency if waited < _HOPE_S else 1
+    known = max((slot.capacity for slot in mine if not slot.fresh), default=hoped)
+    thawing = sum(slot.capacity for slot in mine if slot.phase is Phase.THAWING)
+    fresh = sum(max(0, hoped - slot.active) for slot in mine if slot.fresh)
+    return thawing + fresh + starting * known
 
 
 def eviction_order(idle: Iterable[Slot]) -> list[Slot]:

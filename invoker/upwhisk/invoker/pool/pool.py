@@ -4,87 +4,39 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, Literal
 
 import structlog
 
 from upwhisk.common.clock import Clock
-from upwhisk.common.errors import ContainerCreateFailed, ContainerError
+from upwhisk.common.errors import ContainerCreateFailed, ContainerError, ImageMissing
 from upwhisk.common.resource import Resource
 from upwhisk.common.spi.containers import Container, ContainerFactory, ContainerSpec
 from upwhisk.common.tasks import TaskOwner
-from upwhisk.invoker.output import GuestOutput
+from upwhisk.invoker.pool.lease import Lease, PoolClosed, Running
+from upwhisk.invoker.pool.policy import TRIES
 from upwhisk.invoker.pool.slots import (
     Command,
     Destroy,
     Freeze,
     Grant,
     Phase,
+    PoolLimits,
     Refuse,
     Start,
     Thaw,
     Want,
     WarmKey,
 )
-from upwhisk.invoker.pool.state import PoolLimits, PoolState
+from upwhisk.invoker.pool.state import PoolState
 
 log = structlog.get_logger(__name__)
 
 _TICK_S = 0.25
 _BUSY_TICK_S = 0.01
 """While requests wait, guesses about who will be free soon are checked this often."""
-
-_TRIES = 3
-_AT_ONCE_S = 1.0
-
-
-class PoolClosed(ContainerError):
-    """The node stops: the activation has not started and stays accepted."""
-
-
-class Running:
-    """A container with its output, as the pool keeps it."""
-
-    __slots__ = ("container", "output", "started_s")
-
-    def __init__(self, container: Container, started_s: float) -> None:
-        self.container = container
-        self.output = GuestOutput()
-        self.started_s = started_s
-
-
-class Lease:
-    """The right of one activation to use a container. `release` it exactly once."""
-
-    __slots__ = ("_pool", "_released", "number", "running", "start")
-
-    def __init__(self, pool: Pool, number: int, running: Running, start: str) -> None:
-        self._pool = pool
-        self._released = False
-        self.number = number
-        self.running = running
-        self.start = start
-
-    @property
-    def container(self) -> Container:
-        return self.running.container
-
-    @property
-    def output(self) -> GuestOutput:
-        return self.running.output
-
-    @property
-    def fresh(self) -> bool:
-        """It has to be initialised first."""
-        return self.start != "warm"
-
-    def initialised(self, capacity: int, took_s: float) -> None:
-        self._pool.handle_initialised(self, capacity, took_s)
-
-    def release(self, *, keep: bool, ran_s: float) -> None:
-        if not self._released:
-            self._released = True
-            self._pool.handle_released(self, keep=keep, ran_s=ran_s)
+_STEP_S = 10.0
+"""Freezing, thawing and resizing take milliseconds; what takes longer than this has failed."""
 
 
 class Pool(Resource):
@@ -102,9 +54,8 @@ class Pool(Resource):
         self._closing = False
 
     async def start(self) -> None:
-        """Returns when what the manifest wants prewarmed is ready (or could not be made)."""
-        self._carry_out(self.state.ticked(self._clock.monotonic()))
-        self._schedule_tick()
+        """What is to be prewarmed is being made when this returns."""
+        self.tick()
 
     async def aclose(self) -> None:
         self._closing = True
@@ -120,45 +71,62 @@ class Pool(Resource):
         await asyncio.gather(*gone, return_exceptions=True)
 
     async def acquire(self, key: WarmKey, spec: ContainerSpec, concurrency: int) -> Lease:
-        """A container for one activation. `ContainerCreateFailed` when none could be made."""
+        """A container for one activation, with the memory that `spec` says.
+
+        `ContainerCreateFailed`, `ImageMissing`: none could be had, and trying again was in vain.
+        """
         if self._closing:
             raise PoolClosed("the node is stopping")
         self._tickets += 1
-        ticket = self._tickets
-        commands = self.state.wanted(Want(ticket, key, spec, concurrency, self._clock.monotonic()))
-        if commands and type(commands[0]) is Grant:
-            return await self._granted(commands[0], spec)
+        want = Want(self._tickets, key, spec, concurrency, self._clock.monotonic())
+        commands = self.state.wanted(want)
+        if len(commands) == 1 and type(commands[0]) is Grant and commands[0].ticket == want.ticket:
+            lease = self._lease(commands[0])  # the hot way: no future, no turn of the loop
+        else:
+            lease = await self._wait_for(want, commands)
+        while lease.fresh and lease.container.spec.memory_mb != spec.memory_mb:
+            # It was made before it was known for whom: its limit is set now.
+            failure = await self._resize(lease, spec.memory_mb)
+            if failure is None:
+                break
+            commands = self.state.unfit(lease.number, want, failure, self._clock.monotonic())
+            lease = await self._wait_for(want, commands)
+        return lease
+
+    async def _wait_for(self, want: Want, commands: list[Command]) -> Lease:
+        """Carry out what the state machine says about this request, and wait for what becomes of it."""
         waiter: asyncio.Future[Lease] = asyncio.get_running_loop().create_future()
-        self._waiters[ticket] = waiter
+        self._waiters[want.ticket] = waiter
         self._carry_out(commands)
         self._schedule_tick()
         try:
-            lease = await waiter
+            return await waiter
         except asyncio.CancelledError:
-            self._give_up(ticket, key, waiter)
+            self._waiters.pop(want.ticket, None)
+            if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
+                waiter.result().release(keep=True, ran_s=0.0)
+            else:
+                self.state.cancelled(want.ticket, want.key)
             raise
-        return await self._resized(lease, spec)
 
-    async def _granted(self, grant: Grant, spec: ContainerSpec) -> Lease:
-        lease = Lease(self, grant.slot, self._running[grant.slot], grant.start)
-        return lease if grant.start == "warm" else await self._resized(lease, spec)
-
-    async def _resized(self, lease: Lease, spec: ContainerSpec) -> Lease:
-        """A container that was made before it was known for whom gets its memory limit now."""
-        if lease.fresh and lease.container.spec.memory_mb != spec.memory_mb:
-            try:
-                await lease.container.resize(spec.memory_mb)
-            except ContainerError as error:
-                lease.release(keep=False, ran_s=0.0)
-                raise ContainerCreateFailed(str(error)) from error
-        return lease
-
-    def _give_up(self, ticket: int, key: WarmKey, waiter: asyncio.Future[Lease]) -> None:
-        self._waiters.pop(ticket, None)
-        if waiter.done() and not waiter.cancelled() and waiter.exception() is None:
-            waiter.result().release(keep=True, ran_s=0.0)
+    async def _resize(self, lease: Lease, memory_mb: int) -> ContainerError | None:
+        try:
+            async with asyncio.timeout(_STEP_S):
+                await lease.container.resize(memory_mb)
+        except ContainerError as error:
+            failure = error
+        except TimeoutError:
+            failure = ContainerError(f"its memory limit could not be set within {_STEP_S:g} s")
+        except BaseException:
+            lease.release(keep=False, ran_s=0.0)
+            raise
         else:
-            self._carry_out(self.state.cancelled(ticket, key))
+            return None
+        log.warning("container not resized", action="pool.resize_failed", reason=str(failure))
+        return ContainerCreateFailed(str(failure))
+
+    def _lease(self, grant: Grant) -> Lease:
+        return Lease(self, grant.slot, self._running[grant.slot], grant.start)
 
     # -- what leases report ---------------------------------------------------------------------------------------
 
@@ -177,12 +145,12 @@ class Pool(Resource):
     def _carry_out(self, commands: list[Command]) -> None:
         for command in commands:
             match command:
-                case Grant():
-                    self._answer(command)
-                case Refuse(ticket, reason):
+                case Grant(ticket):
+                    self._answer(ticket, self._lease(command))
+                case Refuse(ticket, error):
                     waiter = self._waiters.pop(ticket, None)
                     if waiter is not None and not waiter.done():
-                        waiter.set_exception(ContainerCreateFailed(reason))
+                        waiter.set_exception(error)
                 case Start(slot, spec):
                     self._spawn(self._create(slot, spec), f"start-{slot}")
                 case Freeze(slot):
@@ -192,11 +160,10 @@ class Pool(Resource):
                 case Destroy(slot):
                     self._spawn(self._destroy(slot), f"destroy-{slot}")
 
-    def _answer(self, grant: Grant) -> None:
-        waiter = self._waiters.pop(grant.ticket, None)
-        lease = Lease(self, grant.slot, self._running[grant.slot], grant.start)
+    def _answer(self, ticket: int, lease: Lease) -> None:
+        waiter = self._waiters.pop(ticket, None)
         if waiter is None or waiter.done():
-            lease.release(keep=not lease.fresh, ran_s=0.0)
+            lease.release(keep=True, ran_s=0.0)
         else:
             waiter.set_result(lease)
 
@@ -209,61 +176,74 @@ class Pool(Resource):
     async def _create(self, number: int, spec: ContainerSpec) -> None:
         began = self._clock.monotonic()
         try:
-            container = await self._made(spec)
+            async with asyncio.timeout(self.state.limits.start_s):
+                container = await self._factory.create(spec)
         except ContainerError as error:
-            log.warning("container not made", action="pool.create_failed", kind=spec.kind, reason=str(error))
-            self._carry_out(self.state.start_failed(number, str(error), self._clock.monotonic()))
-            return
-        now = self._clock.monotonic()
-        self._running[number] = Running(container, now - began)
-        commands = self.state.started(number, now)
-        container.on_exit(lambda: self._died(number))
-        self._carry_out(commands)
+            self._not_created(number, spec, error, began)
+        except TimeoutError:
+            text = f"the container was not there within {self.state.limits.start_s:g} s"
+            self._not_created(number, spec, ContainerCreateFailed(text), began)
+        except Exception as error:
+            log.exception("container not made", action="pool.create_broken", kind=spec.kind)
+            self._not_created(number, spec, ContainerCreateFailed(f"{type(error).__name__}: {error}"), began)
+        else:
+            self._created(number, container, began)
 
-    async def _made(self, spec: ContainerSpec) -> Container:
-        """What fails at once is tried again: the zygote, or the guest itself, may have been killed just then."""
-        for tries_left in reversed(range(_TRIES)):
-            began = self._clock.monotonic()
-            try:
-                return await self._factory.create(spec)
-            except ContainerCreateFailed as error:
-                if not tries_left or self._clock.monotonic() - began > _AT_ONCE_S:
-                    raise
-                log.warning("container tried again", action="pool.create_again", reason=str(error))
-        raise AssertionError("the last try returns or raises")
+    def _created(self, number: int, container: Container, began: float) -> None:
+        now = self._clock.monotonic()
+        if not container.alive:
+            self._tasks.start(container.destroy(), f"destroy-{number}")
+            self._not_created(number, container.spec, ContainerCreateFailed("the guest died at birth"), began)
+            return
+        self._running[number] = Running(container, now - began)
+        self._carry_out(self.state.started(number, now))
+        container.on_exit(lambda: self._died(number))
+
+    def _not_created(self, number: int, spec: ContainerSpec, error: ContainerError, began: float) -> None:
+        """Tried again unless that is hopeless or too late: the zygote, or the guest itself, may have been killed just
+        then. All tries for one request together take no longer than one start may."""
+        now = self._clock.monotonic()
+        again = now - began <= self.state.limits.start_s / TRIES and not isinstance(error, ImageMissing)
+        log.warning(
+            "container not made", action="pool.create_failed", kind=spec.kind, reason=str(error), again=again
+        )
+        self._carry_out(self.state.start_failed(number, error, now, again=again))
+        self._schedule_tick()
 
     def _died(self, number: int) -> None:
         if not self._closing:
             self._carry_out(self.state.died(number, self._clock.monotonic()))
+            self._schedule_tick()
 
     async def _freeze(self, number: int) -> None:
-        running = self._running.get(number)
-        if running is None:
-            return
-        try:
-            await running.container.freeze()
-        except ContainerError as error:
-            log.warning("container not frozen", action="pool.freeze_failed", reason=str(error))
-            self._died(number)
-            return
-        self._carry_out(self.state.frozen(number))
+        if await self._step(number, "freeze"):
+            self._carry_out(self.state.frozen(number))
 
     async def _thaw(self, number: int) -> None:
+        if await self._step(number, "thaw"):
+            self._carry_out(self.state.thawed(number, self._clock.monotonic()))
+
+    async def _step(self, number: int, name: Literal["freeze", "thaw"]) -> bool:
+        """Whether it was done; a container that cannot do it is of no use any more."""
         running = self._running.get(number)
         if running is None:
-            return
+            return False
+        container = running.container
         try:
-            await running.container.thaw()
-        except ContainerError as error:
-            log.warning("container not thawed", action="pool.thaw_failed", reason=str(error))
+            async with asyncio.timeout(_STEP_S):
+                await (container.freeze() if name == "freeze" else container.thaw())
+        except (ContainerError, TimeoutError) as error:
+            reason = str(error) or f"not within {_STEP_S:g} s"
+            log.warning("a container failed", action=f"pool.{name}_failed", reason=reason)
             self._died(number)
-            return
-        self._carry_out(self.state.thawed(number, self._clock.monotonic()))
+            return False
+        return True
 
     async def _destroy(self, number: int) -> None:
-        running = self._running.pop(number, None)
+        running = self._running.get(number)
         if running is not None:
             await running.container.destroy()
+            del self._running[number]
 
     def end_busy(self) -> None:
         """Destroy every container that runs something: their activations end."""
@@ -282,12 +262,17 @@ class Pool(Resource):
             if self._ticker.when() <= loop.time() + delay:
                 return
             self._ticker.cancel()
-        self._ticker = loop.call_later(delay, self._tick)
+        self._ticker = loop.call_later(delay, self.tick)
 
-    def _tick(self) -> None:
-        self._ticker = None
-        self._carry_out(self.state.ticked(self._clock.monotonic()))
-        self._schedule_tick()
+    def tick(self) -> None:
+        """Time passed."""
+        if self._ticker is not None:
+            self._ticker.cancel()
+            self._ticker = None
+        try:
+            self._carry_out(self.state.ticked(self._clock.monotonic()))
+        finally:
+            self._schedule_tick()
 
     def statistics(self) -> dict[str, int]:
         counts = {phase.name.lower(): self.state.count(phase) for phase in Phase}

@@ -30,7 +30,6 @@ def _guest(name: str) -> object:
 
 _preload = _guest("preload")
 _server = _guest("python_server")
-_rehearsal = _guest("rehearsal")
 PRELOAD: tuple[str, ...] = _preload.PRELOAD  # type: ignore[attr-defined]
 """Modules for the zygote to import before it forks."""
 
@@ -42,10 +41,12 @@ def serve(listen_fd: int, library: str | None = None) -> None:
 
 def rehearse(*, forked: bool) -> None:
     """For a zygote: do ahead what makes a first activation slow, in itself or in a child it has `forked` ahead."""
+    rehearsal = _guest("rehearsal")
     if forked:
-        _rehearsal.rehearse_once()  # type: ignore[attr-defined]
+        rehearsal.rehearse_once()  # type: ignore[attr-defined]
     else:
-        _rehearsal.rehearse()  # type: ignore[attr-defined]
+        _guest("python_async")  # guests find it loaded
+        rehearsal.rehearse()  # type: ignore[attr-defined]
 
 
 def main(arguments: list[str]) -> None:

@@ -216,6 +216,10 @@ class Delivery(RuleBasedStateMachine):
         if controller is not None and (name := pick(controller.hosts, which)) is not None:
             self.world.registry.claims.setdefault(name, controller.process)
 
+    @rule()
+    def sweep(self) -> None:
+        self.world.sweep()
+
     @rule(who=_few)
     def retire(self, who: int) -> None:
         if (controller := self._controller(who)) is not None:
@@ -274,7 +278,7 @@ class Delivery(RuleBasedStateMachine):
     def node_is_forgotten(self, where: int) -> None:
         self.world.registry.forget(self._node(where).name)
 
-    @rule(seconds=st.sampled_from([0.5, 1.0, 2.0, 3.5, 12.0, 45.0]))
+    @rule(seconds=st.sampled_from([0.5, 1.0, 2.0, 3.5, 12.0, 80.0]))
     def time_passes(self, seconds: float) -> None:
         self.world.now += seconds
 

@@ -168,6 +168,13 @@ def test_a_root_is_the_runtime_and_little_else() -> None:
     )
 
 
+def test_an_interpreter_where_guests_look_for_it_is_not_linked_to_itself() -> None:
+    plan = roots.RootPlan()
+    plan.link("/usr/local/bin/node", Path("/usr/local/bin/node"))
+    plan.link("/usr/local/bin/python3", Path("/usr/bin/python3.11"))
+    assert plan.links == {"/usr/local/bin/python3": "/usr/bin/python3.11"}
+
+
 def test_the_filter_is_whole_instructions_and_small() -> None:
     code = seccomp.guest_filter()
     assert len(code) % 8 == 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from upwhisk.backends.bus.kafka import names
+from upwhisk.backends.bus.kafka import accounts, names
 from upwhisk.backends.bus.kafka.backbone import Backbone
 from upwhisk.backends.bus.kafka.cluster import Cluster
 from upwhisk.backends.bus.kafka.deadlines import Deadlines
@@ -16,6 +16,7 @@ from upwhisk.common.errors import ConfigurationError, InternalError, Unavailable
 from upwhisk.common.messages import Message
 from upwhisk.common.settings import KafkaSettings
 from upwhisk.common.spi.bus import BusAbilities, Deliver, MessageBus, Subscription
+from upwhisk.common.spi.roles import Role
 
 
 class KafkaBus(MessageBus):
@@ -34,6 +35,11 @@ class KafkaBus(MessageBus):
             self._cluster, topics, Offsets(self._cluster, self._deadlines), self._deadlines
         )
         self._is_open = False
+
+    @staticmethod
+    async def grant(settings: KafkaSettings, account: KafkaSettings, role: Role) -> str:
+        """Have the access rules for the user of `account`; what was done. Repeatable."""
+        return await accounts.grant(settings, account, role)
 
     async def start(self) -> None:
         """Raises `ConfigurationError` that names the setting at fault, within a deadline."""
@@ -62,8 +68,10 @@ class KafkaBus(MessageBus):
             return refused
         return self._producer.send(name, message)
 
-    def subscribe(self, topic: str, deliver: Deliver, *, credits: int) -> Subscription:
-        return KafkaSubscription(self._name(topic), deliver, credits, self._backbone)
+    def subscribe(
+        self, topic: str, deliver: Deliver, *, credits: int, whole: bool = False
+    ) -> Subscription:
+        return KafkaSubscription(self._name(topic), deliver, credits, self._backbone, whole=whole)
 
     async def topics(self, prefix: str) -> tuple[str, ...]:
         """Raises `Unavailable`."""

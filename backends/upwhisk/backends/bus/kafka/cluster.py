@@ -70,7 +70,7 @@ class Cluster(Resource):
         return f"no broker answers within {self._deadlines.start:g} s ({reason})"
 
     async def _first_contact(self) -> None:
-        backoff = Backoff(_SHORTEST_RETRY_S, _LONGEST_RETRY_S)
+        backoff = Backoff(_SHORTEST_RETRY_S, _LONGEST_RETRY_S, service="bus")
         while True:
             try:
                 self._learn(await self.ask(MetadataRequest([], False)))

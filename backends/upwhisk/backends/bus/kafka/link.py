@@ -23,6 +23,9 @@ CLOSED = "the broker closed the connection"
 _IDLE_MS = 540_000
 """Below the ten minutes after which brokers close idle connections."""
 
+_SLOWEST_BYTES_S = 8_000_000
+"""Of the networks that large messages have to cross: 100 Mbit/s and something else on it."""
+
 
 class Unreachable(Unavailable):
     """No broker answers; the cause is aiokafka's or the system's error."""
@@ -70,6 +73,7 @@ class Link:
 
     def __init__(self, host: str, port: int, options: dict[str, Any], *, answer_s: float) -> None:
         self.name = f"{host}:{port}"
+        self._answer_s = answer_s
         self._connection = AIOKafkaConnection(
             host,
             port,
@@ -111,6 +115,8 @@ class Link:
             raise Unreachable(f"{self.name}: {reason(error)}") from error
 
     async def call(self, api: tuple[int, int], body: bytes) -> bytes:
+        """A request that is bytes already; a large one has more time."""
+        self._connection._request_timeout = self._answer_s + len(body) / _SLOWEST_BYTES_S
         answer: bytes = await self.ask(_Raw(api, body))
         return answer
 

@@ -77,7 +77,7 @@ class Offsets(Resource):
 
     async def committed(self, topic: str) -> int:
         """0 if nothing was. Raises `Unavailable`."""
-        backoff = Backoff(_SHORTEST_RETRY_S, _LONGEST_RETRY_S)
+        backoff = Backoff(_SHORTEST_RETRY_S, _LONGEST_RETRY_S, service="bus")
         while True:
             answer = await self._ask(topic, OffsetFetchRequest(topic, [(topic, [0])]))
             rows = [(offset, code) for _, partitions in answer.topics for _, offset, _, code in partitions]
@@ -86,6 +86,16 @@ class Offsets(Resource):
                 return int(max([0, *(offset for offset, _ in rows)]))
             self._refused(topic, error)
             await asyncio.sleep(backoff.next_s())
+
+    async def begin(self, topic: str, *, whole: bool = False) -> int:
+        """Consumption begins, or goes on: the offset to read from. `whole`: what this process has finished behind that
+        counts for nothing. It is committed at once, so that who may not commit learns it now. Raises `Unavailable`."""
+        committed = await self.committed(topic)
+        if whole:
+            self._progress.pop(topic, None)
+        position = self.progress(topic).begin(committed)
+        await self._commit_one(topic, position)
+        return position
 
     async def forget(self, topic: str) -> None:
         """The broker drops the offsets of removed topics by itself, but later."""
@@ -99,7 +109,7 @@ class Offsets(Resource):
     # -- committing -----------------------------------------------------------------------------------------------
 
     async def _run(self) -> None:
-        backoff = Backoff(self._deadlines.commit, 5.0)
+        backoff = Backoff(self._deadlines.commit, 5.0, service="bus")
         while True:
             try:
                 async with asyncio.timeout(_REMINDER_S):
@@ -155,6 +165,7 @@ class Offsets(Resource):
         if known is None:
             answer = await self._cluster.ask(FindCoordinatorRequest(group, 0))
             if answer.error_code:
+                self._refused(group, answer.error_code)
                 raise Unreachable(f"no coordinator for group {group}: {name_of(answer.error_code)}")
             known = self._coordinators[group] = answer.coordinator_id
         try:

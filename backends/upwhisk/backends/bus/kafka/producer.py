@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 
 import structlog
 
@@ -16,7 +17,7 @@ from upwhisk.backends.bus.kafka.topics import MOST_MESSAGE_BYTES, Refused, Topic
 from upwhisk.common.errors import InternalError, Unavailable, UpwhiskError
 from upwhisk.common.messages import Message
 from upwhisk.common.resource import Resource
-from upwhisk.common.retry import backoff_s
+from upwhisk.common.retry import RETRIES, backoff_s
 from upwhisk.common.tasks import TaskOwner
 
 log = structlog.get_logger(__name__)
@@ -24,6 +25,8 @@ log = structlog.get_logger(__name__)
 MOST_WAITING = 10_000
 MOST_WAITING_BYTES = 128 * 1024 * 1024
 _RECORD_OVERHEAD = 1024
+_HICCUP_S = 0.5
+"""A leader that changes is no trouble yet."""
 _SHORTEST_RETRY_S, _LONGEST_RETRY_S = 0.02, 1.0
 
 
@@ -72,8 +75,9 @@ class Producer(Resource):
             return None
         for outbox in [o for o in self._troubles if not o.failures or not o.has_work]:
             del self._troubles[outbox]
-        since, reason = next(iter(self._troubles.values()), (0.0, ""))
-        return reason if since and not any(lane.took_at >= since for lane in self._lanes.values()) else None
+        since, reason = next(iter(self._troubles.values()), (math.inf, ""))
+        lasts = asyncio.get_running_loop().time() - since > _HICCUP_S
+        return reason if lasts and not any(lane.took_at >= since for lane in self._lanes.values()) else None
 
     def send(self, topic: str, message: Message) -> asyncio.Future[None]:
         loop = asyncio.get_running_loop()
@@ -144,6 +148,7 @@ class Producer(Resource):
             due = [outbox for outbox in self._astray if everybody or not outbox.failures]
             for outbox in due:
                 del self._astray[outbox]
+            RETRIES["bus"] += sum(1 for outbox in due if outbox.failures)
             retry_at = 0.0 if everybody else retry_at
             await self._place([outbox for outbox in due if not outbox.is_closed])
 
@@ -193,7 +198,7 @@ class Producer(Resource):
     def _lane(self, node: int) -> Lane:
         lane = self._lanes.get(node)
         if lane is None:
-            lane = self._lanes[node] = Lane(node, self._cluster, self._deadlines.send, self._stray)
+            lane = self._lanes[node] = Lane(node, self._cluster, self._deadlines.answer, self._stray)
             self._tasks.start(lane.run(), f"lane-{node}")
         return lane
 

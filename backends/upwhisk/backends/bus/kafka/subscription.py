@@ -47,8 +47,11 @@ class KafkaDelivery(Delivery):
 
 
 class KafkaSubscription(Subscription):
-    def __init__(self, topic: str, deliver: Deliver, credits: int, backbone: Backbone) -> None:
+    def __init__(
+        self, topic: str, deliver: Deliver, credits: int, backbone: Backbone, *, whole: bool = False
+    ) -> None:
         self._topic = topic
+        self._whole = whole
         self._deliver = deliver
         self._credits = credits
         self._backbone = backbone
@@ -81,15 +84,14 @@ class KafkaSubscription(Subscription):
         self._tasks.start(self._run(self._reader), "fetch")
 
     async def _begin(self) -> int:
-        backoff = Backoff(_SHORTEST_RETRY_S, _LONGEST_RETRY_S)
+        backoff = Backoff(_SHORTEST_RETRY_S, _LONGEST_RETRY_S, service="bus")
         reason = "no answer in time"
         try:
             async with asyncio.timeout(self._backbone.deadlines.start):
                 while True:
                     try:
                         await self._backbone.topics.ensure(self._topic)
-                        committed = await self._backbone.offsets.committed(self._topic)
-                        return self._backbone.offsets.progress(self._topic).begin(committed)
+                        return await self._backbone.offsets.begin(self._topic, whole=self._whole)
                     except Unreachable as error:
                         reason = error.text
                     await asyncio.sleep(backoff.next_s())
@@ -123,7 +125,7 @@ class KafkaSubscription(Subscription):
     # -- reading ahead --------------------------------------------------------------------------------------------
 
     async def _run(self, reader: Reader) -> None:
-        backoff = Backoff(_SHORTEST_RETRY_S, _LONGEST_RETRY_S)
+        backoff = Backoff(_SHORTEST_RETRY_S, _LONGEST_RETRY_S, service="bus")
         while True:
             await self._room.wait()
             try:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -16,6 +15,7 @@ import structlog
 from consul.exceptions import ACLDisabled, ACLPermissionDenied, ConsulException
 
 from upwhisk.common.errors import ConfigurationError, Unavailable
+from upwhisk.common.secret_file import read_secret
 from upwhisk.common.settings import ConsulSettings
 
 log = structlog.get_logger(__name__)
@@ -61,8 +61,7 @@ class Link:
         parts = urlsplit(self._settings.url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ConfigurationError("consul.url", f"'{self._settings.url}' is no address of the form http://host:port")
-        token = _read(self._settings.token_file, "consul.token_file") if self._settings.token_file else ""
-        self._client = _Client(self._settings, token, _tls(self._settings))
+        self._client = _Client(self._settings, token_of(self._settings), tls_of(self._settings))
         try:
             async with asyncio.timeout(_START_S):
                 await self._greet(self._client)
@@ -117,14 +116,13 @@ class Link:
         return "consul.url", f"{where} does not answer ({str(error) or type(error).__name__})"
 
 
-def _read(file: str, setting: str) -> str:
-    try:
-        return Path(file).read_text().strip()
-    except OSError as error:
-        raise ConfigurationError(setting, f"cannot read '{file}': {error.strerror}") from None
+def token_of(settings: ConsulSettings) -> str:
+    """Empty where none is set. Blocking. `ConfigurationError`."""
+    return read_secret(settings.token_file, "consul.token_file").strip() if settings.token_file else ""
 
 
-def _tls(settings: ConsulSettings) -> ssl.SSLContext | None:
+def tls_of(settings: ConsulSettings) -> ssl.SSLContext | None:
+    """None for plain HTTP. Blocking. `ConfigurationError`."""
     if urlsplit(settings.url).scheme != "https":
         return None
     try:

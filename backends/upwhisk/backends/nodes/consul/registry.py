@@ -10,15 +10,17 @@ from urllib.parse import quote, unquote
 
 import structlog
 
+from upwhisk.backends.nodes.consul import accounts
 from upwhisk.backends.nodes.consul.claims import Claims, ConsulClaim
 from upwhisk.backends.nodes.consul.link import Link
 from upwhisk.backends.nodes.consul.members import Members
 from upwhisk.backends.nodes.consul.picture import Health, health_of, picture_of, reports_of
 from upwhisk.common.errors import Unavailable
 from upwhisk.common.ids import NodeId
-from upwhisk.common.retry import backoff_s
+from upwhisk.common.retry import RETRIES, backoff_s
 from upwhisk.common.settings import ConsulSettings
 from upwhisk.common.spi.nodes import NodeRegistry, NodeReport, Watcher
+from upwhisk.common.spi.roles import Role
 from upwhisk.common.tasks import TaskOwner
 
 log = structlog.get_logger(__name__)
@@ -42,6 +44,11 @@ class ConsulRegistry(NodeRegistry):
         self._picture: tuple[NodeReport, ...] = ()
         self._settled_at = 0.0
         self._outages = 0
+
+    @staticmethod
+    async def grant(settings: ConsulSettings, account: ConsulSettings, role: Role) -> str:
+        """Have the token of `account` with the rights of its role; what was done. Repeatable."""
+        return await accounts.grant(settings, account, role)
 
     async def start(self) -> None:
         """`ConfigurationError` names the setting that has to be mended."""
@@ -149,6 +156,7 @@ class ConsulRegistry(NodeRegistry):
             try:
                 at = await ask(index)
             except Unavailable:
+                RETRIES["registry"] += 1
                 await asyncio.sleep(backoff_s(failures))
                 index, failures = 0, failures + 1
                 continue

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import ssl
+import time
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
@@ -13,20 +13,31 @@ import aiohttp
 
 from upwhisk.common.errors import ConfigurationError, ContainerError, StartupError
 from upwhisk.common.resource import Resource
+from upwhisk.invoker.containers.docker.causes import cause_of
 from upwhisk.invoker.containers.docker.endpoint import Endpoint
+from upwhisk.invoker.containers.docker.tls import tls_context
 
 if TYPE_CHECKING:
     from aiodocker import Docker
     from aiodocker.stream import Stream
 
 QUICK_S = 5.0
+RESTART_S = 3.0
+_RETRY_S = 0.1
 REMOVE_S = 20.0
 """Killing and removing take long on a busy engine; whoever waits for a removal has a deadline of their own."""
 ABSENT = 404
+_CLIENTS_OWN = 600
+"""The client gives errors of its own a status beyond HTTP's."""
 
 
 class EngineAway(ContainerError):
-    """No answer: the engine is not there, or was too slow. What was asked for may have happened."""
+    """No answer: the engine is not there, or was too slow. What was asked for may have happened, unless it was `unsent`:
+    there was nobody to take the call."""
+
+    def __init__(self, text: str, *, unsent: bool = False) -> None:
+        self.unsent = unsent
+        super().__init__(text)
 
 
 class EngineRefused(ContainerError):
@@ -52,9 +63,11 @@ class Engine(Resource):
             import aiodocker
         except ImportError:
             raise StartupError("the package 'aiodocker' is missing: pip install 'upwhisk[distributed]'") from None
+        except RuntimeError as error:  # it looks for a home folder
+            raise StartupError(f"the package 'aiodocker' cannot be loaded: {error} Set HOME") from None
         # No limit: each image with output of its own holds a connection for as long as it lives.
         if self.endpoint.is_tls:
-            self._connector = aiohttp.TCPConnector(ssl=_tls(self.endpoint), limit=0)
+            self._connector = aiohttp.TCPConnector(ssl=tls_context(self.endpoint), limit=0)
         else:
             self._connector = aiohttp.UnixConnector(self.endpoint.url.removeprefix("unix://"), limit=0)
         url = self.endpoint.url if self.endpoint.is_tls else "unix://localhost"
@@ -80,6 +93,10 @@ class Engine(Resource):
         return self._client
 
     # -- the engine and its images ----------------------------------------------------------------------------------
+
+    async def ping(self) -> None:
+        async with _call("ping", QUICK_S):
+            await self.client._query_json("version")
 
     async def info(self) -> dict[str, Any]:
         async with _call("info", QUICK_S):
@@ -107,6 +124,17 @@ class Engine(Resource):
     # -- containers ---------------------------------------------------------------------------------------------------
 
     async def create(self, name: str, config: dict[str, Any]) -> str:
+        """An engine that is just being started again is waited for, shortly."""
+        until = time.monotonic() + min(RESTART_S, self._deadline_s)
+        while True:
+            try:
+                return await self._create(name, config)
+            except EngineAway as error:
+                if not error.unsent or time.monotonic() > until:
+                    raise
+            await asyncio.sleep(_RETRY_S)
+
+    async def _create(self, name: str, config: dict[str, Any]) -> str:
         async with _call(f"create {name}", self._deadline_s):
             container = await self.client.containers.create(config, name=name)
             return str(container.id)
@@ -171,15 +199,6 @@ class Engine(Resource):
         return stream
 
 
-def _tls(endpoint: Endpoint) -> ssl.SSLContext:
-    try:
-        context = ssl.create_default_context(cafile=endpoint.ca_file)
-        context.load_cert_chain(endpoint.cert_file, endpoint.key_file)
-    except OSError as error:
-        raise ConfigurationError("docker.cert_file", f"the files for TLS cannot be used: {error}") from None
-    return context
-
-
 @contextlib.asynccontextmanager
 async def _call(what: str, deadline_s: float) -> AsyncIterator[None]:
     from aiodocker.exceptions import DockerError
@@ -190,6 +209,9 @@ async def _call(what: str, deadline_s: float) -> AsyncIterator[None]:
     except TimeoutError:
         raise EngineAway(f"the container engine did not answer '{what}' within {deadline_s:g} s") from None
     except DockerError as error:
-        raise EngineRefused(error.status, f"{what}: {error.message}") from None
+        if error.status < _CLIENTS_OWN:
+            raise EngineRefused(error.status, f"{what}: {error.message}") from None
+        unsent = isinstance(error.__context__, aiohttp.ClientConnectorError)
+        raise EngineAway(f"the container engine does not answer '{what}': {cause_of(error)}", unsent=unsent) from None
     except (aiohttp.ClientError, OSError, ValueError) as error:
-        raise EngineAway(f"the container engine does not answer '{what}': {error or type(error).__name__}") from None
+        raise EngineAway(f"the container engine does not answer '{what}': {cause_of(error)}") from None

@@ -28,6 +28,7 @@ from upwhisk.invoker.containers.docker import image_names
 from upwhisk.invoker.containers.docker.container import DockerContainer
 from upwhisk.invoker.containers.docker.endpoint import endpoint_of
 from upwhisk.invoker.containers.docker.engine import Engine
+from upwhisk.invoker.containers.docker.engine_watch import EngineWatch
 from upwhisk.invoker.containers.docker.guest_config import Command, Surroundings
 from upwhisk.invoker.containers.docker.guest_network import may_enter
 from upwhisk.invoker.containers.docker.image_names import RuntimeImage
@@ -80,7 +81,8 @@ class DockerFactory(ContainerFactory):
         self._engine = Engine(endpoint_of(settings, os.environ), settings.deadline_s)
         self._removals = Removals(self._engine)
         self._named = NamedImages(self._engine, settings.pull_timeout_s if settings.pull != "never" else 0.0)
-        self._outbound = Outbound(instance, resolvers(), network)
+        self._outbound = Outbound(instance, network.resolvers or resolvers(), network)
+        self._watch = EngineWatch(self._engine)
         self._images: dict[str, RuntimeImage] = {}
         self._containers: dict[str, DockerContainer] = {}
         self._tasks = TaskOwner("docker", bound=_AT_ONCE)
@@ -118,6 +120,7 @@ class DockerFactory(ContainerFactory):
         else:
             findings = (*findings, _NO_NETWORKS)
         self._findings = list(findings)
+        self._watch.start()
         self.abilities = FactoryAbilities(
             freeze=True,
             resize=True,
@@ -135,7 +138,7 @@ class DockerFactory(ContainerFactory):
             run_dir=str(self._run_dir),
             machine=platform.machine(),
             bounds=self._bounds,
-            resolvers=resolvers(),
+            resolvers=self._network.resolvers or resolvers(),
             cgroup_parent=parent_name(self.instance, str(info.get("CgroupDriver", ""))),
             runtime=self._settings.runtime,
         )
@@ -161,6 +164,7 @@ class DockerFactory(ContainerFactory):
 
     async def aclose(self) -> None:
         self._maker = None
+        await self._watch.aclose()
         await self._tasks.aclose(grace_s=_DESTROY_S)
         await self._named.aclose()
         containers = tuple(self._containers.values())
@@ -187,6 +191,9 @@ class DockerFactory(ContainerFactory):
 
     async def remove_orphans(self) -> int:
         return await remove_dead(self._engine, self._run_dir)
+
+    def problem(self) -> str | None:
+        return self._watch.problem
 
     def findings(self) -> tuple[str, ...]:
         return (*self._findings, *self._removals.findings())

@@ -74,9 +74,7 @@ class Command:
 
 def container_config(around: Surroundings, spec: ContainerSpec, command: Command, uid: int) -> dict[str, Any]:
     ours = bool(command.argv)
-    environment = {**(_ENVIRONMENT if ours else {}), **dict(spec.environment)}
-    if spec.network is not Network.NONE:
-        environment["__OW_API_HOST"] = API_HOST
+    environment = {**(_ENVIRONMENT if ours else {}), **dict(spec.environment), "__OW_API_HOST": API_HOST}
     config: dict[str, Any] = {
         "Image": command.image,
         "Hostname": "guest",

@@ -13,14 +13,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from upwhisk.common.errors import StartupError
+from upwhisk.common.errors import ConfigurationError, StartupError
 from upwhisk.invoker.containers.docker import image_names
+from upwhisk.invoker.containers.docker.causes import cause_of
 from upwhisk.invoker.containers.docker.endpoint import Endpoint
 from upwhisk.invoker.containers.docker.host_base import CHANGES, HostBase
+from upwhisk.invoker.containers.docker.tls import tls_context
 from upwhisk.runtimes.installation import DOCKERFILES, PROXIES, Family, RuntimeInstallation
 
 _DEADLINE_S: Final = 600
 _PING_S: Final = 10
+_ANY_VERSION: Final = "1.41"  # until the engine has told its own
 _CHUNK: Final = 1 << 20
 Say = Callable[[str], object]
 
@@ -162,10 +165,15 @@ def open_client(endpoint: Endpoint, timeout_s: float) -> Any:
     try:
         tls: Any = False
         if endpoint.is_tls:
+            tls_context(endpoint)  # says better what is wrong with the files
             tls = TLSConfig(client_cert=(endpoint.cert_file, endpoint.key_file), ca_cert=endpoint.ca_file, verify=True)
-        client = docker.APIClient(endpoint.url, version="auto", timeout=int(timeout_s), tls=tls)
+        client = docker.APIClient(endpoint.url, version=_ANY_VERSION, timeout=int(timeout_s), tls=tls)
+        client.trust_env = False  # variables for proxies and certificates of the web concern no engine
+        client._version = client._retrieve_server_version()
     except (docker.errors.DockerException, RequestException, OSError) as error:
-        raise StartupError(f"setting docker.host: no container engine answers at {endpoint.url}: {error}") from None
+        raise ConfigurationError(
+            "docker.host", f"no container engine answers at {endpoint.url}: {cause_of(error)}"
+        ) from None
     return client
 
 

@@ -110,10 +110,11 @@ class Maker:
             raise ContainerCreateFailed(f"no folder for another guest: {error}") from None
         try:
             return await self._make(spec, command, draft, uid)
-        except (ContainerError, OSError) as error:
+        except BaseException as error:
             await draft.close()
-            shop.removals.add(draft.name, slot.release, certain=not isinstance(error, EngineAway))
-            if isinstance(error, ContainerCreateFailed):
+            certain = isinstance(error, ContainerError) and not isinstance(error, EngineAway)
+            shop.removals.add(draft.name, slot.release, certain=certain)
+            if isinstance(error, ContainerCreateFailed) or not isinstance(error, ContainerError | OSError):
                 raise
             raise ContainerCreateFailed(f"no container of the image '{command.image}': {error}") from None
 

@@ -54,8 +54,9 @@ class Removals:
                 async with self._at_once:
                     await self._engine.remove(name)
             except ContainerError as error:
+                if name not in self._late:
+                    log.warning("container not removed yet", action="docker.remove_late", name=name, reason=str(error))
                 self._late.add(name)
-                log.warning("container not removed yet", action="docker.remove_late", name=name, reason=str(error))
             else:
                 done += 1
             if done >= needed:

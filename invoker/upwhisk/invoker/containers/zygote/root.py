@@ -17,6 +17,7 @@ _LOCKED = {
 
 def build(plan: dict[str, Any], mountpoint: str) -> None:
     """Mount the tree that `plan` describes at `mountpoint` and pivot into it; the host's tree is gone afterwards."""
+    os.umask(0o022)  # a service manager may give a stricter one, which would close the root to guests
     kernel.mount("none", "/", None, kernel.MS_REC | kernel.MS_PRIVATE)
     kernel.mount("upwhisk", mountpoint, "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, "mode=755,size=8m")
     for folder in plan["folders"]:

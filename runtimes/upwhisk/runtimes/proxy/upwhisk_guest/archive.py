@@ -7,8 +7,11 @@ import io
 import os
 import stat
 import struct
-import zipfile
 import zlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import zipfile
 
 MAX_FILES = 65_535
 MAX_BYTES = 512 * 1024 * 1024
@@ -16,8 +19,8 @@ MAX_BYTES = 512 * 1024 * 1024
 _MAX_DIRECTORY = 24 * 1024 * 1024
 _CHUNK = 256 * 1024
 _MAX_LINK = 4096
+_STORED_OR_DEFLATED = (0, 8)
 _CORRUPT = (
-    zipfile.BadZipFile,
     zlib.error,
     struct.error,
     EOFError,
@@ -26,7 +29,7 @@ _CORRUPT = (
     OverflowError,
     RuntimeError,
 )
-"""What `zipfile` raises for bytes that are no proper archive, and `NotImplementedError` among them."""
+"""What `zipfile` raises beside its own `BadZipFile` for bytes that are no proper archive, and `NotImplementedError`."""
 
 
 class BadArchive(Exception):
@@ -44,11 +47,13 @@ def unpack_zip(data: bytes, folder: str, *, max_files: int = MAX_FILES, max_byte
     than `max_files` entries or `max_bytes` of content, encrypted and corrupt entries. Links that lead out of the
     folder are left out.
     """
+    import zipfile  # most actions are no archives
+
     _check_directory_size(data)
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             _unpack(archive, folder, max_files, max_bytes)
-    except _CORRUPT as error:
+    except (zipfile.BadZipFile, *_CORRUPT) as error:
         raise BadArchive(f"The archive cannot be read: {error}") from error
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -108,7 +113,7 @@ def _write(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, target: str, left: 
 def _check_readable(entry: zipfile.ZipInfo) -> None:
     if entry.flag_bits & 1:
         raise BadArchive(f"The archive was refused: '{entry.filename}' is encrypted.")
-    if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+    if entry.compress_type not in _STORED_OR_DEFLATED:
         raise BadArchive(
             f"The archive was refused: '{entry.filename}' is compressed in a way that is not supported."
         )

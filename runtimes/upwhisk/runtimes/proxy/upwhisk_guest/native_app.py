@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import sys
 from typing import Any
 
@@ -68,7 +67,10 @@ class NativeApp:
         return 200, b'{"ok":true,"concurrent":false}\n'
 
     def _lay_out(self, payload: bytes) -> None:
-        shutil.rmtree(self._folder, ignore_errors=True)
+        if os.path.exists(self._folder):
+            import shutil  # a first /init finds nothing to clear away
+
+            shutil.rmtree(self._folder, ignore_errors=True)
         os.makedirs(self._folder)
         if is_zip(payload):
             unpack_zip(payload, self._folder)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-import inspect
 import json
 import os
 import sys
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any
 
 from .http1 import Request
@@ -17,6 +16,18 @@ from .python_code import Main, load, new_folder, user_traceback
 from .streams import Streams
 from .upwhisk_action import enter
 from .variables import RunVariables
+
+_PLAIN = (dict, list, str, int, float, bool, type(None))
+_COROUTINE = 0x80  # inspect.CO_COROUTINE
+
+
+def load_rest() -> None:
+    """What most actions do without, half of a start: above all what serves several activations at once. To be loaded before
+    code that may bring modules of the same names."""
+    import inspect  # noqa: F401
+    import traceback  # noqa: F401
+
+    from . import python_async  # noqa: F401
 
 
 class PythonApp:
@@ -54,6 +65,8 @@ class PythonApp:
             if not request.code:
                 raise Refused(403, "Missing main/no code to execute.")
             set_variables(request.env)
+            if request.binary or "async" in request.code:
+                load_rest()
             main = load(request, new_folder(os.path.join(self._scratch, "action")))
         except Refused as refusal:
             return refusal.status, _error(str(refusal))
@@ -92,8 +105,8 @@ class PythonApp:
     def _call(self, main: Main, value: Any) -> tuple[int, bytes]:
         try:
             result = main(value)
-            if type(result) is not dict and inspect.isawaitable(result):
-                result = asyncio.run(_finish(result))
+            if type(result) not in _PLAIN:
+                result = _awaited(result)
         except Exception as error:
             self.check_process()
             sys.stderr.write(user_traceback(error))
@@ -124,7 +137,21 @@ class PythonApp:
 
 
 def is_concurrent(main: Main) -> bool:
+    if type(main) is FunctionType and not main.__dict__:
+        return bool(main.__code__.co_flags & _COROUTINE)
+    import inspect
+
     return inspect.iscoroutinefunction(main) or inspect.iscoroutinefunction(type(main).__call__)
+
+
+def _awaited(result: Any) -> Any:
+    import inspect
+
+    if not inspect.isawaitable(result):
+        return result
+    import asyncio
+
+    return asyncio.run(_finish(result))
 
 
 async def _finish(awaitable: Any) -> Any:

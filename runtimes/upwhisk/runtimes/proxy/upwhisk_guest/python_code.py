@@ -5,9 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
-import shutil
 import sys
-import traceback
 from collections.abc import Callable
 from types import CodeType
 from typing import Any
@@ -47,6 +45,8 @@ def user_traceback(error: BaseException) -> str:
     frames = error.__traceback__
     while frames is not None and _is_ours(frames.tb_frame.f_code.co_filename):
         frames = frames.tb_next
+    import traceback  # see `load_rest`
+
     try:
         return "".join(traceback.format_exception(type(error), error, frames))
     except Exception:  # an exception whose __str__ raises, a recursion that is still deep
@@ -164,6 +164,8 @@ def _names(folder: str) -> list[str]:
 def new_folder(base: str) -> str:
     """A new, empty folder below `base`; an earlier attempt's is removed, for the scratch is small."""
     if os.path.exists(base):
+        import shutil
+
         shutil.rmtree(base, ignore_errors=True)
     folder = os.path.join(os.path.realpath(base), "1")
     os.makedirs(folder)

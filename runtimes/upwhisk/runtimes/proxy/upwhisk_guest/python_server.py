@@ -6,13 +6,16 @@ import os
 import site
 import socket
 import sys
+from typing import TYPE_CHECKING
 
 from . import upwhisk_action
 from .blocking import BlockingServer
-from .python_app import PythonApp
-from .python_async import AsyncServer
-from .rehearsal import rehearse_once
+from .preload import PRELOAD
+from .python_app import PythonApp, load_rest
 from .streams import Streams
+
+if TYPE_CHECKING:
+    from .python_async import AsyncServer
 
 
 def serve(listen_fd: int, library: str | None = None) -> None:
@@ -27,14 +30,29 @@ def serve(listen_fd: int, library: str | None = None) -> None:
     listener.set_inheritable(False)
     _prepare_interpreter(library)
     app = PythonApp(streams, os.environ.get("TMPDIR", "/tmp"))
-    blocking = BlockingServer(listener, app.handle, rehearse_once)
+    blocking = BlockingServer(listener, app.handle, _use_time)
     app.on_concurrent = blocking.stop
     _catch_exit(app, blocking)
     connections = blocking.serve()
     streams.attribute()
+    from .python_async import AsyncServer  # loaded by now, or by code of one file that brings no modules
+
     concurrent = AsyncServer(app, streams, listener)
     _catch_exit(app, concurrent)
     concurrent.serve(connections)
+
+
+def _use_time() -> None:
+    """Nobody has come yet: do ahead what a first activation would wait for. Forked guests find it done."""
+    load_rest()
+    for name in PRELOAD:
+        try:
+            __import__(name)
+        except ImportError:
+            continue  # an interpreter that was built without it
+    from .rehearsal import rehearse_once
+
+    rehearse_once()
 
 
 def _prepare_interpreter(library: str | None) -> None:

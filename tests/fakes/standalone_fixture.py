@@ -1,3 +1,5 @@
+"""The fixture `standalone`, for every suite that asks a real platform."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator

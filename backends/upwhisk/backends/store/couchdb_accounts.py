@@ -1,0 +1,71 @@
+"""Users of CouchDB for the processes of a fleet, with the rights that each needs. Only a server administrator can do it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from upwhisk.backends.store.couchdb_answers import Answer, reason_of
+from upwhisk.backends.store.couchdb_body import body_of
+from upwhisk.backends.store.couchdb_client import Call, CouchClient, escaped
+from upwhisk.backends.store.couchdb_views import DESIGNS
+from upwhisk.common.errors import ConfigurationError, StoreUnavailable
+from upwhisk.common.secret_file import read_secret
+from upwhisk.common.settings import CouchDBSettings
+from upwhisk.common.spi.roles import Role
+
+_KEPT = "activations"
+"""The database whose old records controllers purge and compact, which needs its administrator."""
+_RACES = 5
+
+
+async def grant(client: CouchClient, account: CouchDBSettings, role: Role) -> str:
+    """Have the user of `account`, with its password, as a member of the three databases; what was done. Repeatable."""
+    user = account.user
+    if not user:
+        raise ConfigurationError("couchdb.user", f"is not set in the settings of a {role}")
+    if user == client.settings.user:
+        return f"documents: the {role} is the administrator '{user}'"
+    password = await asyncio.to_thread(read_secret, account.password_file, "couchdb.password_file")
+    await _write_user(client, user, password)
+    for name in DESIGNS:
+        await _let_in(client, name, user, keeps=role == "controller" and name == _KEPT)
+    return f"documents: '{user}' has the rights of a {role}"
+
+
+async def _write_user(client: CouchClient, user: str, password: str) -> None:
+    _must(await client.send(Call(method="PUT", path="/_users", lane="write")), "users", 412)
+    path = f"/_users/{escaped(f'org.couchdb.user:{user}')}"
+    for _ in range(_RACES):
+        found = await client.send(Call(method="GET", path=path))
+        fields: dict[str, Any] = {"name": user, "password": password, "roles": [], "type": "user"}
+        if found.is_ok:
+            fields["_rev"] = found.fields()["_rev"]
+        answer = await client.send(Call(method="PUT", path=path, body=body_of(fields), lane="write"))
+        if answer.status != 409:
+            _must(answer, f"user '{user}'")
+            return
+    raise StoreUnavailable(f"The user '{user}' is being changed by others; try again.")
+
+
+async def _let_in(client: CouchClient, name: str, user: str, *, keeps: bool) -> None:
+    path = f"{client.database(name)}/_security"
+    answer = await client.send(Call(method="GET", path=path))
+    _must(answer, f"rights of {name}")
+    before = answer.fields()
+    after = {**before, "members": _with(before.get("members"), user, True), "admins": _with(before.get("admins"), user, keeps)}
+    if after != before:
+        written = await client.send(Call(method="PUT", path=path, body=body_of(after), lane="write"))
+        _must(written, f"rights of {name}")
+
+
+def _with(group: Any, user: str, is_in: bool) -> dict[str, Any]:
+    """Pure: one of the two groups of a database's rights, with or without `user`."""
+    known: dict[str, Any] = group if isinstance(group, dict) else {}
+    names = [each for each in known.get("names") or () if each != user]
+    return {"roles": [], **known, "names": [*names, user] if is_in else names}
+
+
+def _must(answer: Answer, what: str, also: int = 200) -> None:
+    if not answer.is_ok and answer.status != also:
+        raise StoreUnavailable(f"CouchDB does not give the {what}: {reason_of(answer)}.")
