@@ -93,6 +93,7 @@ async def test_done_twice_returns_one_credit(bus: MessageBus) -> None:
     await subscribed(bus, consumer, credits=1)
     for _ in range(4):
         await bus.send("t", message())
+    await until(lambda: len(consumer.open) == 1)
     first = consumer.open.pop()
     first.done()
     await until(lambda: len(consumer.deliveries) == 2)

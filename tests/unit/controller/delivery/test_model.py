@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 from hypothesis import HealthCheck, settings
@@ -31,7 +32,7 @@ class Delivery(RuleBasedStateMachine):
             node.beat()
             node.heartbeat_is_heard()
             node.heartbeat_is_confirmed()
-        self._flow(4)
+        self._flow(20, 31, random.Random(0))
 
     def _controller(self, number: int) -> Controller | None:
         found: Controller | None = pick(self.world.up(), number)
@@ -82,24 +83,33 @@ class Delivery(RuleBasedStateMachine):
             if (lane := pick(self.world.bus.on_their_way, which)) is not None:
                 self.world.bus.carry(lane)
 
-    @rule(times=st.integers(5, 60))
-    def flow(self, times: int) -> None:
-        """For a while everything goes as it should."""
-        self._flow(times)
+    @rule(times=st.integers(3, 40), awake=st.integers(0, 31), seed=st.integers(0, 1000))
+    def flow(self, times: int, awake: int, seed: int) -> None:
+        """For a while those who are awake do their work, in some order."""
+        self._flow(times, awake, random.Random(seed))
 
-    def _flow(self, times: int) -> None:
-        for number in range(times):
-            self.carry(number, 3)
-            for host in [host for each in self.world.up() for host in each.hosts.values()]:
-                host.read()
-            for node in self.world.nodes:
+    def _flow(self, times: int, awake: int, chance: random.Random) -> None:
+        controllers = [c for number, c in enumerate(self.world.controllers) if c.is_up and awake >> number & 1]
+        nodes = [node for number, node in enumerate(self.world.nodes) if awake >> (3 + number) & 1]
+        for _ in range(times):
+            for _ in range(2):
+                self.carry(chance.randrange(30), 3)
+            if controllers:
+                self._work(chance.choice(controllers), chance)
+            if nodes:
+                node = chance.choice(nodes)
                 node.take()
                 for life in list(node.lives):
                     node.step(life)
-            for controller in self.world.up():
-                controller.look()
-                for pending in list(controller.pending.values()):
-                    controller.place(pending, self._node(number).name)
+
+    def _work(self, controller: Controller, chance: random.Random) -> None:
+        for host in list(controller.hosts.values()):
+            for _ in range(chance.randrange(4)):
+                host.read()
+        if chance.random() < 0.3:
+            controller.look()
+        for pending in list(controller.pending.values()):
+            controller.place(pending, chance.choice(self.world.nodes).name)
 
     @rule(which=_many)
     def say_again(self, which: int) -> None:
@@ -210,6 +220,15 @@ class Delivery(RuleBasedStateMachine):
         if controller is not None and name is not None and name not in controller.hosts:
             controller.host(name, mark=mark)
 
+    @rule(which=_many, who=_few)
+    def take_over(self, which: int, who: int) -> None:
+        """What one has is another's from now on, though the first may not know."""
+        if (found := self._host(which)) is None or (other := self._controller(who)) is None or found.name in other.hosts:
+            return
+        self.world.registry.claims.pop(found.name, None)
+        if found.name in self.world.orphans():
+            other.host(found.name)
+
     @rule(who=_few, which=_many)
     def claim_again(self, who: int, which: int) -> None:
         controller = self._controller(who)
@@ -273,6 +292,15 @@ class Delivery(RuleBasedStateMachine):
     @rule(where=_few)
     def node_is_given_up(self, where: int) -> None:
         self.world.registry.give_up(self._node(where).name)
+
+    @rule(where=_few, seen_by=st.integers(0, 7))
+    def node_is_lost(self, where: int, seen_by: int) -> None:
+        """It was not heard of for the lease, and some have seen that."""
+        self.world.now += 3.5
+        self.world.registry.give_up(self._node(where).name)
+        for number, controller in enumerate(self.world.controllers):
+            if controller.is_up and seen_by >> number & 1:
+                controller.look()
 
     @rule(where=_few)
     def node_is_forgotten(self, where: int) -> None:
