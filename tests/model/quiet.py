@@ -28,7 +28,7 @@ def settle(world: World) -> None:
 
 
 def _round(world: World) -> None:
-    world.now += 1.0
+    world.now += 2.5
     for node in world.nodes:
         node.beat()
         node.heartbeat_is_heard()
