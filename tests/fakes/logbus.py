@@ -61,7 +61,7 @@ class Broker:
 class LogDelivery(Delivery):
     def __init__(self, message: Message, index: int, reading: Reading) -> None:
         self.message = message
-        self.index = index
+        self.place = index
         self.reading = reading
         self.is_done = False
 
@@ -81,7 +81,7 @@ class Reading:
         self.reader: LogSubscription | None = None
 
     def finish(self, delivery: LogDelivery) -> None:
-        self.finished.add(delivery.index)
+        self.finished.add(delivery.place)
         while self.position in self.finished:
             self.finished.discard(self.position)
             self.position += 1

@@ -132,23 +132,23 @@ class Controller:
 
     # -- calls ------------------------------------------------------------------------------------------------------
 
-    def accept(self, message: ActivationMessage) -> None:
-        """A caller who does not wait. Without an answer in time it is told 503."""
+    def accept(self, *messages: ActivationMessage) -> None:
+        """A caller who does not wait, or a fire. Without an answer in time it is told 503."""
         host = self.own
         if host is None or not host.is_open:
             return
-        message.journalled, message.controller = True, ControllerId(host.name)
+        for message in messages:
+            message.journalled, message.controller = True, ControllerId(host.name)
 
         def then(results: list[bool] | None) -> None:
-            if results is None:
-                return
-            self.world.accepted[message.activation_id] = message.stored
-            if message.demand.kind == SEQUENCE:
-                self.sequences[message.activation_id] = host, 0
-            else:
-                self.pending[message.activation_id] = Pending(message)
+            for message in messages if results is not None else ():
+                self.world.accepted[message.activation_id] = message.stored
+                if message.demand.kind == SEQUENCE:
+                    self.sequences[message.activation_id] = host, 0
+                else:
+                    self.pending[message.activation_id] = Pending(message)
 
-        host.append([Accepted(messages=(msgspec.structs.replace(message),))], then)
+        host.append([Accepted(messages=tuple(msgspec.structs.replace(message) for message in messages))], then)
 
     def call(self, message: ActivationMessage) -> None:
         """A caller who waits."""

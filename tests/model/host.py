@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,8 +21,9 @@ from upwhisk.common.messages import (
     Returned,
 )
 from upwhisk.common.spi.bus import controller_topic
+from upwhisk.controller.delivery.beginnings import Begin, Beginnings
 from upwhisk.controller.delivery.holds import Holds
-from upwhisk.controller.delivery.ledger import Applied, Ledger, carried, retells
+from upwhisk.controller.delivery.ledger import Applied, Ledger, carried, may_be_carried, retells
 from upwhisk.controller.delivery.log import is_withdrawn
 from upwhisk.controller.delivery.ownership import OWNED_S, Ownership
 
@@ -52,26 +53,37 @@ class Host:
         self.began_at = self.world.now
         self.is_open = False
         self.is_lost = False
+        self.beginnings = Beginnings()
         self.number = 0
         self.waiting: dict[int, Sent] = {}
-        self._write(Bundle(owner=self.owner, number=TAKES_OVER, word=self.ownership.says(0)))
+        self._write(Bundle(owner=self.owner, number=TAKES_OVER, word=self._says()))
 
     def _write(self, bundle: Bundle) -> None:
         self.world.bus.send(self.controller.process, controller_topic(self.name), bundle)
 
-    def append(self, entries: list[Entry], then: Then = lambda results: None) -> None:
+    def _says(self) -> int:
+        word = self.ownership.says()
+        self.beginnings.says(word, self.number)
+        return word
+
+    def append(self, entries: list[Entry], then: Then = lambda results: None, *, companion: int = -1) -> None:
         self.number += 1
         self.waiting[self.number] = Sent(self.world.now, then)
         if retells(entries):
-            self.ownership.retells(self.number)
+            self.holds.retold()
+            self.beginnings.retells(self.number, companion=companion)
         self._write(Bundle(owner=self.owner, number=self.number, entries=tuple(entries)))
 
     def state(self) -> None:
-        self._write(Bundle(owner=self.owner, number=STATES, word=self.ownership.says(self.number)))
+        self._write(Bundle(owner=self.owner, number=STATES, word=self._says()))
 
-    def carry(self, id: ActivationId) -> None:
-        if (work := self.ledger.pending.get(id)) is not None:
-            self.append([carried(work)])
+    def carry(self, ids: Iterable[ActivationId], *, behind_a_word: bool = True) -> None:
+        works = [work for id_ in ids if (work := self.ledger.pending.get(id_)) is not None]
+        entries: list[Entry] = [carried(work) for work in works if may_be_carried(work)]
+        if entries and behind_a_word:
+            self.state()
+        if entries:
+            self.append(entries, companion=self.ownership.last_word if behind_a_word else -1)
 
     def give_up_oldest(self) -> None:
         """It has waited for too long."""
@@ -86,12 +98,12 @@ class Host:
         delivery = None if self.is_lost else self.reading.step()
         if delivery is None:
             return False
-        applied = self.ledger.apply(delivery.message)
+        applied = self.ledger.apply(delivery.message, delivery.place)
         for id_ in applied.carried:
             self.holds.free(id_)
         if applied.states_owner:
             assert isinstance(delivery.message, Bundle)
-            self.holds.keep_word(delivery, begins=self._has_heard(delivery.message))
+            self.holds.keep_word(delivery, self._has_heard(delivery.message))
         else:
             self.holds.keep(delivery, applied.kept + applied.carried)
         for record in applied.recorded:
@@ -110,10 +122,11 @@ class Host:
             elif message.number == TAKES_OVER and self.is_open:
                 self.lose()
 
-    def _has_heard(self, word: Bundle) -> bool:
+    def _has_heard(self, word: Bundle) -> Begin:
         if word.owner != self.owner:
-            return False
-        begins = self.ownership.heard(word.word)
+            return Begin.NO
+        self.ownership.heard(word.word)
+        begins = self.beginnings.heard(word.word)
         if word.number == TAKES_OVER:
             self.is_open = True
             self.controller.opened(self)
@@ -123,6 +136,8 @@ class Host:
         if bundle.number in (TAKES_OVER, STATES):
             return
         sent = self.waiting.pop(bundle.number, None)
+        if applied.counted and (begins := self.beginnings.told(bundle.number, is_true=all(applied.results))) is not None:
+            self.holds.decide(begins=begins)
         if not applied.counted:
             if sent is not None:
                 sent.then(None)

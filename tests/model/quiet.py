@@ -15,6 +15,7 @@ _ROUNDS = 400
 
 def settle(world: World) -> None:
     """A minute or two of a fleet without faults."""
+    world.bus.slow.clear()
     for node in world.nodes:
         node.returns = False
     for controller in world.controllers:
@@ -112,12 +113,12 @@ def check(world: World) -> None:
 
 def _check_records(world: World) -> None:
     """One record for each id that somebody knows, the one of the log, which everybody reads the same."""
-    recorded = {}
+    recorded: dict[str, Activation] = {}
     for _, messages in world.bus.logs():
         ledger, again = Ledger(), Ledger()
-        for message in messages:
-            applied = ledger.apply(message)
-            assert [r.activation_id for r in again.apply(message).recorded] == [r.activation_id for r in applied.recorded]
+        for place, message in enumerate(messages):
+            applied = ledger.apply(message, place)
+            assert [r.activation_id for r in again.apply(message, place).recorded] == [r.activation_id for r in applied.recorded]
             for record in applied.recorded:
                 recorded.setdefault(record.activation_id, record)
     for id_, is_stored in world.accepted.items():
@@ -139,8 +140,8 @@ def _check_fences(world: World) -> None:
     """A record that a node made is of the last hand-over that its log knew of before."""
     for _, messages in world.bus.logs():
         ledger, last = Ledger(), {}
-        for message in messages:
-            applied = ledger.apply(message)
+        for place, message in enumerate(messages):
+            applied = ledger.apply(message, place)
             if isinstance(message, Bundle) and applied.results:
                 for entry, counted in zip(message.entries, applied.results, strict=True):
                     if isinstance(entry, Dispatched) and counted:

@@ -23,11 +23,11 @@ class Topic:
 class ModelDelivery(Delivery):
     def __init__(self, message: Message, index: int, reading: Reading) -> None:
         self.message = message
-        self.index = index
+        self.place = index
         self._reading = reading
 
     def done(self) -> None:
-        self._reading.finish(self.index)
+        self._reading.finish(self.place)
 
 
 class Reading:
@@ -77,6 +77,8 @@ class Bus:
     def __init__(self) -> None:
         self.topics: dict[str, Topic] = {}
         self.on_their_way: dict[tuple[str, str], deque[Parcel]] = {}
+        self.slow: set[tuple[str, str]] = set()
+        """Lanes on which nothing arrives for now."""
         self.past: list[tuple[str, Topic]] = []
 
     def topic(self, name: str) -> Topic:
@@ -97,6 +99,9 @@ class Bus:
     def send(self, sender: str, topic: str, message: Message, arrived: Callable[[], None] | None = None) -> None:
         parcel = Parcel(topic, encode_message(message), arrived)
         self.on_their_way.setdefault((sender, topic), deque()).append(parcel)
+
+    def lanes(self) -> list[tuple[str, str]]:
+        return [lane for lane in self.on_their_way if lane not in self.slow]
 
     def carry(self, lane: tuple[str, str]) -> None:
         """The oldest of a lane arrives."""

@@ -41,6 +41,27 @@ async def test_messages_come_in_the_order_of_their_sends(bus: MessageBus) -> Non
     assert consumer.messages == sent
 
 
+async def test_places_rise_from_the_first_message_of_a_topic(bus: MessageBus) -> None:
+    first, second = Consumer(), Consumer()
+    subscription = await subscribed(bus, first, credits=10, whole=True)
+    for _ in range(3):
+        await bus.send("t", message())
+    await until(lambda: len(first.deliveries) == 3)
+    assert [delivery.place for delivery in first.deliveries] == [0, 1, 2]
+    first.deliveries[0].done()
+    await subscription.aclose()
+    subscription = await subscribed(bus, second, credits=10, whole=True)
+    await until(lambda: len(second.deliveries) == 2)
+    assert [delivery.place for delivery in second.deliveries] == [1, 2]
+    await subscription.aclose()
+    await bus.remove_topic("t")
+    third = Consumer()
+    await bus.send("t", message())
+    await subscribed(bus, third, credits=10)
+    await until(lambda: len(third.deliveries) == 1)
+    assert third.deliveries[0].place == 0
+
+
 async def test_the_order_is_that_of_the_calls(bus: MessageBus) -> None:
     consumer, sent = Consumer(), [message() for _ in range(10)]
     await subscribed(bus, consumer, credits=100)

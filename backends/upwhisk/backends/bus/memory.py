@@ -13,20 +13,22 @@ MAX_WAITING = 10_000
 
 
 class _Topic:
-    """`waiting`: not delivered. `subscriber`: the one that is started."""
+    """`waiting`: not delivered. `subscriber`: the one that is started. `sent`: how many messages it had so far."""
 
-    __slots__ = ("subscriber", "waiting")
+    __slots__ = ("sent", "subscriber", "waiting")
 
     def __init__(self) -> None:
+        self.sent = 0
         self.waiting: deque[_MemoryDelivery] = deque()
         self.subscriber: _MemorySubscription | None = None
 
 
 class _MemoryDelivery(Delivery):
-    __slots__ = ("holder", "is_done", "message")
+    __slots__ = ("holder", "is_done", "message", "place")
 
-    def __init__(self, message: Message) -> None:
+    def __init__(self, message: Message, place: int) -> None:
         self.message = message
+        self.place = place
         self.holder: _MemorySubscription | None = None
         self.is_done = False
 
@@ -61,7 +63,7 @@ class _MemorySubscription(Subscription):
         for delivery in reversed(self._open if self._row is None else self._row):
             delivery.holder = None
             self._topic.waiting.appendleft(
-                _MemoryDelivery(delivery.message) if delivery.is_done else delivery
+                _MemoryDelivery(delivery.message, delivery.place) if delivery.is_done else delivery
             )
         self._open.clear()
         if self._row is not None:
@@ -127,7 +129,8 @@ class MemoryBus(MessageBus):
             sent.set_exception(Unavailable(text))
         else:
             sent.set_result(None)
-            queue.waiting.append(_MemoryDelivery(message))
+            queue.waiting.append(_MemoryDelivery(message, queue.sent))
+            queue.sent += 1
             if queue.subscriber is not None:
                 queue.subscriber.pump()
         return sent

@@ -19,9 +19,11 @@ class BusAbilities:
 
 
 class Delivery(ABC):
-    """One message handed to a consumer. Until `done` is called it counts as not consumed."""
+    """One message handed to a consumer. Until `done` is called it counts as not consumed. `place`: rises within a topic;
+    0 is the first message since the topic was made."""
 
     message: Message
+    place: int
 
     @abstractmethod
     def done(self) -> None:

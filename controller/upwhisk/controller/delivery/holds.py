@@ -1,8 +1,8 @@
 """Which messages of a log are still needed: a message is done once every id that depends on it is stored or gone.
 
 Whoever reads the log again begins with the first message that is not done. It has to know the owner before anything else, so
-a word on whose the log is stays needed until a later one stands before everything else that is needed. And it must not
-begin between the end of an id and something that would bring it back: see `keep_word`.
+a word on whose the log is stays needed until a later one stands before everything else that is needed, one that may be
+begun with (`beginnings.py`).
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Iterable
 
 from upwhisk.common.ids import ActivationId
 from upwhisk.common.spi.bus import Delivery
+from upwhisk.controller.delivery.beginnings import Begin
 
 
 class _Hold:
@@ -31,6 +32,10 @@ class Holds:
         self._by_id: dict[ActivationId, list[_Hold]] = {}
         self._open: dict[_Hold, None] = {}
         self._words: deque[_Hold] = deque()
+        """Those to begin with; the others are done with the one before them."""
+        self._perhaps: _Hold | None = None
+        self._before: list[Delivery] = []
+        """What nobody needs, before any word: whose the log is, is known only from the beginning."""
         self._read = 0
         self.released = False
 
@@ -43,15 +48,39 @@ class Holds:
         """How many messages lie between the first that an id depends on and the end of what was read."""
         return self._read - next(iter(self._open)).number if self._open else 0
 
-    def keep_word(self, delivery: Delivery, *, begins: bool) -> None:
-        """A word on whose the log is. `begins`: reading may begin with it. Not while something is on its way that says what
-        is known of work: the work may have ended before this word, and reading from here on it would come back."""
+    def keep_word(self, delivery: Delivery, begin: Begin) -> None:
+        """A word on whose the log is. The first is always one to begin with."""
         self._read += 1
-        if begins or not self._words:
-            self._words.append(_Hold(delivery, self._read))
+        hold = _Hold(delivery, self._read)
+        if not self._words:
+            self._words.append(hold)
+            while self._before:
+                self._done(self._before.pop())
+        elif begin is Begin.PERHAPS:
+            self.decide(begins=False)
+            self._perhaps = hold
+        else:
+            self._add_word(hold, begins=begin is Begin.YES)
+
+    def decide(self, *, begins: bool) -> None:
+        """Whether the last word of which it was not known is one to begin with."""
+        hold, self._perhaps = self._perhaps, None
+        if hold is not None:
+            self._add_word(hold, begins=begins)
+
+    def retold(self) -> None:
+        """Something is sent that retells work: until it has come back only the first word is one to begin with."""
+        self.decide(begins=False)
+        while len(self._words) > 1:
+            word = self._words.pop()
+            self._words[0].with_it += [*word.with_it, word.delivery]
+
+    def _add_word(self, hold: _Hold, *, begins: bool) -> None:
+        if begins:
+            self._words.append(hold)
             self._drop_words()
         else:
-            self._words[-1].with_it.append(delivery)
+            self._words[-1].with_it.append(hold.delivery)
 
     def keep(self, delivery: Delivery, ids: Iterable[ActivationId]) -> None:
         """`ids` depend on this message; with none of them it is done."""
@@ -62,8 +91,10 @@ class Holds:
             self._by_id.setdefault(id_, []).append(hold)
         if hold.count:
             self._open[hold] = None
-        else:
+        elif self._words:
             self._done(delivery)
+        else:
+            self._before.append(delivery)
 
     def free(self, id: ActivationId) -> None:
         """Nothing that was read so far is needed for this id any more."""

@@ -6,6 +6,7 @@ same place comes to the same state, so an owner needs no other memory, and whoev
 Rules, in the order of the log:
 * A bundle counts only if it is of the last owner. Taking over makes its writer the owner. Owners say again who they are
   now and then, so that a reader who does not begin at the beginning knows it: what has to be read begins with such a word.
+  The beginning of a topic is a taking over; else it was removed and made anew by what came late, and that counts for nothing.
 * Work is accepted once; the first outcome that counts ends it, and every later one is dropped.
 * A start, a return or an outcome counts only for the last hand-over (`dispatch`): a new one fences the earlier ones off.
 * A hand-over counts only if the start it is for has not happened by then: its writer may not have read that yet.
@@ -76,12 +77,17 @@ class Applied:
 class Ledger:
     def __init__(self) -> None:
         self.owner = ControllerId("")
+        self._whole: bool | None = None
+        """Whether reading began at the beginning of the topic."""
         self.pending: dict[ActivationId, Work] = {}
         self._ended: OrderedDict[ActivationId, None] = OrderedDict()
         self._returned_before: OrderedDict[ActivationId, int] = OrderedDict()
         """Hand-overs that a node gave back whose work was not accepted by then, but may be."""
 
-    def apply(self, message: Message) -> Applied:
+    def apply(self, message: Message, place: int) -> Applied:
+        """`place`: of the message in the topic, 0 is its first."""
+        if self._whole is None:
+            self._whole = place == 0
         match message:
             case Bundle():
                 return self._bundle(message)
@@ -126,9 +132,8 @@ class Ledger:
         work = self.pending.get(id_)
         if id_ in self._ended or (work is not None and completion.dispatch != work.message.dispatch):
             return Applied(counted=False)
-        if work is None and completion.journalled:  # it was accepted, so it ended before this reader's beginning
-            _remember(self._ended, id_, None)
-            return Applied(counted=False)
+        if work is None and completion.journalled:
+            return Applied(counted=False)  # it was accepted, so it has ended, or is carried further on with a later hand-over
         applied = Applied(counted=True)
         self._end(id_, completion.record if completion.stored else None, applied)
         return applied
@@ -136,7 +141,7 @@ class Ledger:
     # -- what owners say ------------------------------------------------------------------------------------------
 
     def _bundle(self, bundle: Bundle) -> Applied:
-        if bundle.number == TAKES_OVER or (bundle.number == STATES and not self.owner):
+        if bundle.number == TAKES_OVER or (bundle.number == STATES and not self.owner and not self._whole):
             self.owner = bundle.owner
         elif bundle.owner != self.owner:
             return Applied(counted=False)
@@ -240,6 +245,11 @@ def retells(entries: Iterable[Entry]) -> bool:
         isinstance(entry, Carried) or (isinstance(entry, Accepted) and any(m.node for m in entry.messages))
         for entry in entries
     )
+
+
+def may_be_carried(work: Work) -> bool:
+    """Not what somebody waited for: outcomes of its former hand-overs would count for who has not read its acceptance."""
+    return not work.message.blocking
 
 
 def carried(work: Work) -> Carried:

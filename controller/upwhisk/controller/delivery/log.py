@@ -26,9 +26,10 @@ from upwhisk.common.messages import (
 from upwhisk.common.resource import Resource
 from upwhisk.common.spi.bus import Delivery, MessageBus, Subscription, controller_topic
 from upwhisk.common.tasks import TaskOwner
+from upwhisk.controller.delivery.beginnings import Begin, Beginnings
 from upwhisk.controller.delivery.bundles import BUNDLE_BYTES, Part, parted, size_of
 from upwhisk.controller.delivery.holds import Holds
-from upwhisk.controller.delivery.ledger import Applied, Ledger, carried, retells
+from upwhisk.controller.delivery.ledger import Applied, Ledger, carried, may_be_carried, retells
 from upwhisk.controller.delivery.ownership import OWNED_S, Ownership
 from upwhisk.controller.delivery.recorder import Recorder
 
@@ -74,6 +75,7 @@ class ControllerLog(Resource):
         self.ledger = Ledger()
         self.lost = False
         self.ownership = Ownership(ports.now)
+        self._beginnings = Beginnings()
         self._ports = ports
         self._owner = owner
         self._holds = Holds()
@@ -85,6 +87,7 @@ class ControllerLog(Resource):
         self._opened: asyncio.Future[None] | None = None
         self._since_word = 0
         self._since_carry = 0
+        self._companion = -1
         self._tasks = TaskOwner(f"log-{name}")
         self._on_lost: Callable[[], None] = lambda: None
 
@@ -108,8 +111,11 @@ class ControllerLog(Resource):
         try:
             async with asyncio.timeout(OWNED_S):
                 await self._subscription.start()
-                word = self.ownership.says(0)
-                await self._ports.bus.send(self.topic, Bundle(owner=self._owner, number=TAKES_OVER, word=word))
+                word = Bundle(owner=self._owner, number=TAKES_OVER, word=self._says())
+                sending = self._ports.bus.send(self.topic, word)
+                await asyncio.wait([opened, sending], return_when=asyncio.FIRST_COMPLETED)
+                if not opened.done():
+                    await sending
                 await opened
         except TimeoutError:
             raise StoreUnavailable(f"The log '{self.name}' could not be read within {OWNED_S:.0f} s.") from None
@@ -147,7 +153,9 @@ class ControllerLog(Resource):
         self._waiting[number] = _Sent(parts, self._ports.now(), loop.time() + READ_BACK_S)
         entries = tuple(entry for part in parts for entry in part.entries)
         if retells(entries):
-            self.ownership.retells(number)
+            self._holds.retold()
+            self._beginnings.retells(number, companion=self._companion)
+        self._companion = -1
         bundle = Bundle(owner=self._owner, number=number, entries=entries)
         sending = self._ports.bus.send(self.topic, bundle)
         sending.add_done_callback(lambda sent: self._sent(number, sent))
@@ -190,12 +198,12 @@ class ControllerLog(Resource):
         if self.lost:
             return
         message = delivery.message
-        applied = self.ledger.apply(message)
+        applied = self.ledger.apply(message, delivery.place)
         for id_ in applied.carried:
             self._holds.free(id_)
         if applied.states_owner:
             assert isinstance(message, Bundle)
-            self._holds.keep_word(delivery, begins=self._has_heard(message))
+            self._holds.keep_word(delivery, self._has_heard(message))
         else:
             self._holds.keep(delivery, applied.kept + applied.carried)
         for record in applied.recorded:
@@ -217,11 +225,12 @@ class ControllerLog(Resource):
             elif message.number == TAKES_OVER and self._opened is None:  # before that: former owners
                 self._lose("another controller took it over")
 
-    def _has_heard(self, word: Bundle) -> bool:
+    def _has_heard(self, word: Bundle) -> Begin:
         """Whether reading may begin with this word: not with those that former owners said."""
         if word.owner != self._owner:
-            return False
-        begins = self.ownership.heard(word.word)
+            return Begin.NO
+        self.ownership.heard(word.word)
+        begins = self._beginnings.heard(word.word)
         if self._opened is not None:
             opened, self._opened = self._opened, None
             if not opened.done():
@@ -234,6 +243,8 @@ class ControllerLog(Resource):
         if not applied.counted:
             self._fail(bundle.number, "another controller took it over")
             return
+        if (begins := self._beginnings.told(bundle.number, is_true=all(applied.results))) is not None:
+            self._holds.decide(begins=begins)
         sent = self._waiting.pop(bundle.number, None)
         if sent is None:
             self._withdraw(bundle)
@@ -276,8 +287,13 @@ class ControllerLog(Resource):
     def _state(self) -> None:
         """Say again that it is ours."""
         self._since_word = 0
-        word = Bundle(owner=self._owner, number=STATES, word=self.ownership.says(self._number))
+        word = Bundle(owner=self._owner, number=STATES, word=self._says())
         self._ports.bus.send(self.topic, word).add_done_callback(_seen)
+
+    def _says(self) -> int:
+        word = self.ownership.says()
+        self._beginnings.says(word, self._number)
+        return word
 
     # -- keeping it short -------------------------------------------------------------------------------------------
 
@@ -289,13 +305,18 @@ class ControllerLog(Resource):
             self._carry()
 
     def _carry(self) -> None:
-        """Say old work again at the head of the log, so that it does not hold the log's beginning."""
+        """Say old work again at the head of the log, so that it does not hold the log's beginning: in one bundle, right after
+        a word to begin with."""
         old, room = self._holds.oldest(CARRY_AT // 2), CARRY_BYTES
+        entries: list[Entry] = []
         for id_, work in self.ledger.pending.items():
-            if id_ in old and room > 0:
-                entries: list[Entry] = [carried(work)]
-                room -= size_of(entries)
-                self.append(entries)
+            if id_ in old and room > 0 and may_be_carried(work):
+                entries.append(carried(work))
+                room -= size_of(entries[-1:])
+        if entries:
+            self._state()
+            self._companion = self.ownership.last_word
+            self._send([Part(entries, asyncio.get_running_loop().create_future())])
 
 
 def is_withdrawn(message: ActivationMessage) -> bool:

@@ -17,38 +17,31 @@ _QUIET_S = 5.0
 
 
 class Ownership:
-    """One owner's. Words are counted: 0 is the one that took the log over. Bundles are, too, by whoever sends them; some say
-    what is known of work that others may have ended meanwhile."""
+    """One owner's. Words are counted: 0 is the one that took the log over."""
 
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
-        self._said: dict[int, tuple[float, int]] = {}
-        """Words that have not come back -> when they were sent, and the last bundle before them."""
+        self._said: dict[int, float] = {}
         self._words = 0
-        self._retelling = 0
         self._confirmed_at = 0.0
         self._last_said_at = 0.0
 
-    def says(self, last_bundle: int) -> int:
+    def says(self) -> int:
         """A word is about to be sent; its number."""
         word = self._words
         self._words += 1
-        self._last_said_at = self._now()
-        self._said[word] = self._last_said_at, last_bundle
+        self._said[word] = self._last_said_at = self._now()
         return word
 
-    def retells(self, bundle: int) -> None:
-        """This bundle says what was known of work when it was sent."""
-        self._retelling = bundle
+    @property
+    def last_word(self) -> int:
+        return self._words - 1
 
-    def heard(self, word: int) -> bool:
-        """It came back. Whether reading may begin with it: not if a bundle that retells was sent meanwhile, since that may
-        speak of work which had ended before this word."""
-        sent_at, last_bundle = self._said.pop(word, (0.0, 0))
+    def heard(self, word: int) -> None:
+        """It came back."""
+        self.confirmed(self._said.pop(word, 0.0))
         for earlier in [each for each in self._said if each < word]:
             del self._said[earlier]
-        self.confirmed(sent_at)
-        return self._retelling <= last_bundle
 
     def confirmed(self, sent_at: float) -> None:
         """Something that was sent then came back and counted."""

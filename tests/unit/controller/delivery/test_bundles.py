@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from upwhisk.common.ids import ActivationId
-from upwhisk.common.messages import Discarded, Noted
+from upwhisk.common.messages import Discarded, Entry, Noted
 from upwhisk.controller.delivery.bundles import Part, parted, size_of
 
 
@@ -14,8 +16,8 @@ def part(size: int, *, with_next: bool = False) -> Part[int]:
     return Part([Noted(activation_id=ActivationId(""), progress=b"x" * size)], size, with_next)
 
 
-def weight(entries: object) -> int:
-    return sum(len(entry.progress) for entry in entries)  # type: ignore[attr-defined]
+def weight(entries: Sequence[Entry]) -> int:
+    return sum(len(entry.progress) for entry in entries if isinstance(entry, Noted))
 
 
 def sizes(parts: list[Part[int]], limit: int = 10) -> list[list[int]]:

@@ -6,6 +6,7 @@ from itertools import count
 
 from upwhisk.common.ids import ActivationId
 from upwhisk.common.spi.bus import Delivery
+from upwhisk.controller.delivery.beginnings import Begin
 from upwhisk.controller.delivery.holds import Holds
 
 A, B = ActivationId("a" * 32), ActivationId("b" * 32)
@@ -26,8 +27,8 @@ class Reading:
         self.done: list[int] = []
         self._numbers = count()
 
-    def word(self, *, begins: bool = True) -> None:
-        self.holds.keep_word(Numbered(next(self._numbers), self.done), begins=begins)
+    def word(self, begin: Begin = Begin.YES) -> None:
+        self.holds.keep_word(Numbered(next(self._numbers), self.done), begin)
 
     def message(self, *ids: ActivationId) -> None:
         self.holds.keep(Numbered(next(self._numbers), self.done), ids)
@@ -38,6 +39,15 @@ def test_what_nobody_needs_is_done_at_once() -> None:
     reading.word()
     reading.message()
     assert reading.done == [1]
+
+
+def test_what_comes_before_any_word_waits_for_the_first() -> None:
+    reading = Reading()
+    reading.message()
+    reading.message()
+    assert reading.done == []
+    reading.word()
+    assert reading.done == [1, 0]
 
 
 def test_a_message_is_needed_until_all_its_ids_are_free() -> None:
@@ -76,7 +86,7 @@ def test_reading_does_not_begin_with_a_word_that_may_not_be_begun_with() -> None
     reading = Reading()
     reading.word()
     reading.message(A)
-    reading.word(begins=False)
+    reading.word(Begin.NO)
     reading.holds.free(A)
     assert reading.done == [1], "both words stay"
     reading.word()
@@ -85,9 +95,49 @@ def test_reading_does_not_begin_with_a_word_that_may_not_be_begun_with() -> None
 
 def test_the_first_word_is_one_to_begin_with() -> None:
     reading = Reading()
-    reading.word(begins=False)
+    reading.word(Begin.NO)
     reading.word()
     assert reading.done == [0]
+
+
+def carrying() -> Reading:
+    """0 a word, 1 brings A, 2 a word, then A is carried in 4 behind the word 3, which is read."""
+    reading = Reading()
+    reading.word()
+    reading.message(A)
+    reading.word()
+    reading.holds.retold()
+    reading.word(Begin.PERHAPS)
+    return reading
+
+
+def test_what_was_carried_as_it_is_lets_its_past_go() -> None:
+    reading = carrying()
+    reading.holds.free(A)
+    reading.message(A)
+    assert reading.done == [1]
+    reading.holds.decide(begins=True)
+    assert reading.done == [1, 2, 0], "reading begins with the word right before it"
+    reading.holds.free(A)
+    assert reading.done == [1, 2, 0, 4]
+
+
+def test_what_was_carried_as_it_is_no_more_changes_nothing() -> None:
+    reading = carrying()
+    reading.message()
+    reading.holds.decide(begins=False)
+    reading.holds.free(A)
+    assert reading.done == [4, 1], "nobody begins between what it was and what was told of it"
+    reading.word()
+    assert reading.done == [4, 1, 2, 3, 0]
+
+
+def test_a_second_telling_makes_the_first_ones_word_no_beginning() -> None:
+    reading = carrying()
+    reading.holds.retold()
+    reading.holds.decide(begins=True)
+    reading.holds.free(A)
+    assert reading.done == [1]
 
 
 def test_nothing_is_given_back_of_a_log_that_is_lost() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import count
 from typing import Any
 
 import msgspec
@@ -24,7 +25,7 @@ from upwhisk.common.messages import (
     Returned,
     Settled,
 )
-from upwhisk.controller.delivery.ledger import Applied, Ledger, carried, retells
+from upwhisk.controller.delivery.ledger import Applied, Ledger, Work, carried, may_be_carried, retells
 
 OWNER, OTHER = ControllerId("one"), ControllerId("two")
 ID = ActivationId("1" * 32)
@@ -35,10 +36,11 @@ class Log:
 
     def __init__(self) -> None:
         self.ledger = Ledger()
+        self._places = count()
         self.apply(Bundle(owner=OWNER, number=TAKES_OVER))
 
     def apply(self, said: Any) -> Applied:
-        return self.ledger.apply(said)
+        return self.ledger.apply(said, next(self._places))
 
     def write(self, *entries: Entry, owner: ControllerId = OWNER) -> Applied:
         return self.apply(Bundle(owner=owner, number=1, entries=entries))
@@ -90,9 +92,19 @@ def test_only_the_last_owner_counts(log: Log) -> None:
 
 def test_a_reader_learns_the_owner_from_any_word() -> None:
     ledger = Ledger()
-    assert not ledger.apply(Bundle(owner=OWNER, number=1)).counted
-    assert ledger.apply(Bundle(owner=OWNER, number=STATES, word=7)).states_owner
-    assert ledger.apply(Bundle(owner=OWNER, number=2)).counted
+    assert not ledger.apply(Bundle(owner=OWNER, number=1), 70).counted
+    assert ledger.apply(Bundle(owner=OWNER, number=STATES, word=7), 71).states_owner
+    assert ledger.apply(Bundle(owner=OWNER, number=2), 72).counted
+
+
+def test_a_topic_that_was_made_anew_is_nobodys() -> None:
+    """A former owner writes to it who does not know yet that its log is gone."""
+    ledger = Ledger()
+    assert not ledger.apply(Bundle(owner=OWNER, number=STATES, word=7), 0).states_owner
+    late = Bundle(owner=OWNER, number=9, entries=(Accepted(messages=(work(),)),))
+    assert not ledger.apply(late, 1).counted
+    assert ledger.apply(Bundle(owner=OTHER, number=TAKES_OVER), 2).states_owner
+    assert ledger.pending == {}
 
 
 def test_work_is_accepted_once(log: Log) -> None:
@@ -132,7 +144,9 @@ def test_a_hand_over_counts_only_before_its_start_is_known(log: Log) -> None:
     assert log.begin(1)
     assert not log.hand(2, attempt=1), "who wrote this had not read that it started"
     assert log.ledger.pending[ID].message.dispatch == 1
+    assert log.ledger.pending[ID].begun
     assert log.hand(2, attempt=2)
+    assert not log.ledger.pending[ID].begun
     assert not log.hand(2, attempt=3)
 
 
@@ -197,8 +211,20 @@ def test_an_outcome_that_somebody_waited_for_counts_once(log: Log) -> None:
 
 
 def test_a_late_outcome_of_accepted_work_is_known_by_itself(log: Log) -> None:
-    assert not log.complete(1, journalled=True).counted, "it ended before this reader began"
-    assert log.accept().kept == []
+    """Who has not read its acceptance knows that it ended before, or is carried further on."""
+    other = Log()
+    other.accept()
+    other.hand(1)
+    other.hand(2)
+    assert not log.complete(1, journalled=True).counted
+    assert log.write(carried(other.ledger.pending[ID])).carried == [ID]
+    assert log.complete(2, journalled=True).recorded
+
+
+def test_what_somebody_waited_for_is_not_carried(log: Log) -> None:
+    log.accept(node=NodeId("a"), dispatch=1, blocking=True)
+    assert not may_be_carried(log.ledger.pending[ID])
+    assert may_be_carried(Work(work()))
 
 
 def test_a_namespace_without_records(log: Log) -> None:
@@ -249,14 +275,9 @@ def test_carrying_does_not_bring_back_what_has_ended(log: Log) -> None:
     assert log.ledger.pending == {}
 
 
-def test_what_retells() -> None:
+def test_what_retells(log: Log) -> None:
     accepted, kept = Accepted(messages=(work(),)), Accepted(messages=(work(node=NodeId("a")),))
+    log.write(accepted)
     assert not retells([accepted, Noted(activation_id=ID, progress=b"")])
     assert retells([accepted, kept])
-    assert retells([carried(_with_work().ledger.pending[ID])])
-
-
-def _with_work() -> Log:
-    log = Log()
-    log.accept()
-    return log
+    assert retells([carried(log.ledger.pending[ID])])

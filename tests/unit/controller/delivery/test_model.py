@@ -52,6 +52,11 @@ class Delivery(RuleBasedStateMachine):
         if (controller := self._controller(who)) is not None:
             controller.accept(self.world.work(retry_safe=retry_safe, stored=stored > 0, sequence=sequence == 0))
 
+    @rule(who=_few, retry_safe=st.booleans())
+    def fire(self, who: int, retry_safe: bool) -> None:
+        if (controller := self._controller(who)) is not None:
+            controller.accept(self.world.work(retry_safe=retry_safe), self.world.work())
+
     @rule(who=_few, retry_safe=st.booleans(), stored=st.integers(0, 5))
     def call(self, who: int, retry_safe: bool, stored: int) -> None:
         if (controller := self._controller(who)) is not None:
@@ -80,8 +85,17 @@ class Delivery(RuleBasedStateMachine):
     @rule(which=_many, times=st.integers(1, 3))
     def carry(self, which: int, times: int) -> None:
         for _ in range(times):
-            if (lane := pick(self.world.bus.on_their_way, which)) is not None:
+            if (lane := pick(self.world.bus.lanes(), which)) is not None:
                 self.world.bus.carry(lane)
+
+    @rule(which=_many)
+    def slow_down(self, which: int) -> None:
+        if (lane := pick(self.world.bus.lanes(), which)) is not None:
+            self.world.bus.slow.add(lane)
+
+    @rule()
+    def speed_up(self) -> None:
+        self.world.bus.slow.clear()
 
     @rule(times=st.integers(3, 40), awake=st.integers(0, 31), seed=st.integers(0, 1000))
     def flow(self, times: int, awake: int, seed: int) -> None:
@@ -179,7 +193,27 @@ class Delivery(RuleBasedStateMachine):
     def say_carried(self, which: int, what: int) -> None:
         host = self._host(which)
         if host is not None and host.is_open and (id_ := pick(host.ledger.pending, what)) is not None:
-            host.carry(id_)
+            host.carry([id_], behind_a_word=False)
+
+    @rule(which=_many, what=st.integers(0, 7), words=st.integers(0, 3))
+    def carry_behind_a_word(self, which: int, what: int, words: int) -> None:
+        """Some of what is under way, or all of it; perhaps with more words around."""
+        host = self._host(which)
+        if host is not None and host.is_open:
+            if words & 1:
+                host.state()
+            host.carry([id_ for number, id_ in enumerate(host.ledger.pending) if what >> number % 3 & 1])
+            if words & 2:
+                host.state()
+
+    @rule(who=_few)
+    def read_and_store_all(self, who: int) -> None:
+        if (controller := self._controller(who)) is not None:
+            for host in list(controller.hosts.values()):
+                while host.read():
+                    pass
+            controller.put()
+            controller.stored()
 
     @rule(who=_few)
     def crash(self, who: int) -> None:
@@ -228,6 +262,26 @@ class Delivery(RuleBasedStateMachine):
         self.world.registry.claims.pop(found.name, None)
         if found.name in self.world.orphans():
             other.host(found.name)
+
+    @rule(who=_few, by=_few, seed=st.integers(0, 1000))
+    def be_away(self, who: int, by: int, seed: int) -> None:
+        """For so long that another takes all it has, ends it, and the topics go."""
+        absent, other, chance = self._controller(who), self._controller(by), random.Random(seed)
+        if absent is None or other is None or absent is other:
+            return
+        for host in list(absent.hosts.values()):
+            self.world.registry.claims.pop(host.name, None)
+            if host.name in self.world.orphans() and host.name not in other.hosts:
+                other.host(host.name)
+        awake = 24 | 1 << self.world.controllers.index(other)
+        for seconds in (1.0, 80.0):
+            for _ in range(8):
+                self._flow(6, awake, chance)
+                self.read_and_store_all(by)
+            for host in list(other.hosts.values()):
+                other.retire(host)
+            self.world.now += seconds
+        self.world.sweep()
 
     @rule(who=_few, which=_many)
     def claim_again(self, who: int, which: int) -> None:

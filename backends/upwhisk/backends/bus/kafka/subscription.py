@@ -30,11 +30,11 @@ _SHORTEST_RETRY_S, _LONGEST_RETRY_S = 0.02, 1.0
 class KafkaDelivery(Delivery):
     """`round`: which start of its subscription it belongs to; others' credits are not its to return."""
 
-    __slots__ = ("_holder", "_is_done", "message", "offset", "progress", "round")
+    __slots__ = ("_holder", "_is_done", "message", "place", "progress", "round")
 
-    def __init__(self, message: Message, offset: int, progress: Progress, holder: KafkaSubscription) -> None:
+    def __init__(self, message: Message, place: int, progress: Progress, holder: KafkaSubscription) -> None:
         self.message = message
-        self.offset = offset
+        self.place = place
         self.progress = progress
         self.round = holder.round
         self._holder = holder
@@ -116,7 +116,7 @@ class KafkaSubscription(Subscription):
         self.pump()
 
     def finished(self, delivery: KafkaDelivery) -> None:
-        if delivery.progress.finish(delivery.offset):
+        if delivery.progress.finish(delivery.place):
             self._backbone.offsets.moved()
         if delivery.round == self.round:
             self._open -= 1
