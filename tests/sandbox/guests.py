@@ -63,7 +63,7 @@ async def run(container: Container, code: str, timeout_s: float = 20.0) -> Any:
     return answer["result"]
 
 
-async def until(condition: Callable[[], bool], timeout_s: float = 10.0) -> None:
+async def until(condition: Callable[[], bool], timeout_s: float = 30.0) -> None:
     deadline = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < deadline, "the condition did not come true in time"

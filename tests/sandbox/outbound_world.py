@@ -93,7 +93,8 @@ def build() -> None:
 def left() -> dict[str, Any]:
     listing = sh("nft list ruleset")
     tables = listing if HOW in ("docker", "firewall") else sh("nft list tables").strip()
-    return {"tables": tables, "links": sorted(n for n in os.listdir("/sys/class/net") if n.startswith("uw"))}
+    links = [line.split(": ")[1].partition("@")[0] for line in sh("ip -o link").splitlines()]  # /sys shows the real host's
+    return {"tables": tables, "links": sorted(name for name in links if name.startswith("uw"))}
 
 
 TRY = """

@@ -164,7 +164,8 @@ async def test_a_daemon_dies_with_its_container(kit: Kit, factory: ContainerFact
     assert len(before) >= 2
     await guest.destroy()
     assert all(is_gone(pid) for pid in before)
-    await until(lambda: not groups(guest.id))
+    instance = f"upwhisk-{kit.instance(factory)}"
+    await until(lambda: not [group for group in groups(guest.id) if instance in str(group)])
 
 
 async def test_a_frozen_daemon_dies_with_its_container(kit: Kit, factory: ContainerFactory) -> None:

@@ -17,6 +17,7 @@ from services.ports import free_ports
 from services.waiting import until
 
 READY_S = 60.0
+_PAUSE_S = 5.0
 _STARTS = 3
 _TAKEN = ("address already in use", "eaddrinuse")
 _LONGEST = 40
@@ -118,8 +119,10 @@ class Service(ABC):
         self._launch(last=True)
 
     def pause(self) -> None:
-        """It keeps its connections and answers nothing."""
+        """It keeps its connections and answers nothing, once this returns."""
         self._own_child().signal(signal.SIGSTOP)
+        tasks = Path(f"/proc/{self.pid}/task")
+        until(lambda: all(_is_stopped(task) for task in tasks.iterdir()), _PAUSE_S)
 
     def resume(self) -> None:
         self._own_child().signal(signal.SIGCONT)
@@ -152,6 +155,13 @@ class Service(ABC):
             return False
         why = f"is not ready after {READY_S:.0f} s" if child.running else f"ended with status {child.status}"
         raise Unavailable(f"{self.name} {why}; the end of its log:\n{tail}")
+
+
+def _is_stopped(task: Path) -> bool:
+    try:
+        return (task / "stat").read_text().rpartition(")")[2].split()[0] == "T"
+    except OSError:
+        return True  # it has ended
 
 
 def _short_folder(name: str) -> Path:

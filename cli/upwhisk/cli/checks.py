@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from upwhisk.common.errors import ConfigurationError
-from upwhisk.common.settings import PlacementSettings, ServerSettings, Settings
+from upwhisk.common.settings import PlacementSettings, PluginSettings, ServerSettings, Settings
 from upwhisk.loadbalancer.placement import POLICIES
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -29,6 +29,16 @@ def check_metrics_listener(settings: Settings) -> None:
     if not server.cert_file and not server.insecure_http:
         text = f"'{node.metrics_host}' is not loopback: give it a certificate (server.cert_file), or set server.insecure_http"
         raise ConfigurationError("node.metrics_host", text)
+
+
+_OF_FLEETS = {"store": "couchdb", "bus": "kafka", "nodes": "consul"}
+
+
+def check_embedded(plugins: PluginSettings) -> None:
+    """One process has its journal in its store and hands over within itself."""
+    for point, name in _OF_FLEETS.items():
+        if getattr(plugins, point) == name:
+            raise ConfigurationError(f"plugins.{point}", f"'{name}' is for a fleet: see 'upwhisk controller --help'")
 
 
 def check_policy(placement: PlacementSettings) -> None:

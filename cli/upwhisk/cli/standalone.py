@@ -15,7 +15,7 @@ from pathlib import Path
 import structlog
 
 from upwhisk.cli.admin_backup import backup_operations
-from upwhisk.cli.checks import check_listener, check_policy, shown_host
+from upwhisk.cli.checks import check_embedded, check_listener, check_policy, shown_host
 from upwhisk.cli.factories import make_factory
 from upwhisk.cli.guest_key import GuestKey, ensure_guest, given_key, write_wskprops
 from upwhisk.cli.health import StandaloneHealth
@@ -71,6 +71,7 @@ class Standalone:
         """`StartupError` if it cannot start; `ready` is called once it takes work."""
         check_listener(self._settings.server)
         check_policy(self._settings.placement)
+        check_embedded(self._settings.plugins)
         given = given_key(self._auth_file)
         self._security = security_of(self._settings)
         self._stop.catch()

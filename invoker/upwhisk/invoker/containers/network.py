@@ -198,8 +198,9 @@ class Outbound:
         table = network_rules.table_name(instance)
         with contextlib.suppress(OSError, subprocess.SubprocessError):
             _run("nft", "delete", "table", "inet", table)
-        with contextlib.suppress(OSError, subprocess.SubprocessError):
-            _run("ip", "link", "delete", network_rules.bridge_name(instance))
+        for name in (*_cables(instance), network_rules.bridge_name(instance)):
+            with contextlib.suppress(OSError, subprocess.SubprocessError):
+                _run("ip", "link", "delete", name)
         if not _has_forward_chain():
             return
         listing = _run("nft", "-a", "list", "chain", "ip", "filter", "FORWARD")
@@ -210,6 +211,14 @@ class Outbound:
 def _give_back(making: asyncio.Future[PreparedNetwork]) -> None:
     if not making.cancelled() and making.exception() is None:
         making.result().release()
+
+
+def _cables(instance: str) -> list[str]:
+    """Those whose other end's namespace the kernel has not taken away yet: it does so in its own time."""
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        names = (line.split(": ", 2)[1].partition("@")[0] for line in _run("ip", "-o", "link").splitlines())
+        return [name for name in names if name.startswith(network_rules.cable_name(instance, ""))]
+    return []
 
 
 def new_network(configure: Callable[[], object]) -> int:

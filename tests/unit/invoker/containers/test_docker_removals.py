@@ -72,13 +72,14 @@ async def test_it_is_tried_until_it_is_done_and_seen_meanwhile(
 
 
 async def test_what_the_engine_may_still_be_making_is_asked_for_again(
-    engine: MoodyEngine, removing: Removals
+    engine: MoodyEngine, removing: Removals, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(removals, "UNCERTAIN_S", 0.02)
     removing.add("certain")
     removing.add("uncertain", certain=False)
     assert await removing.wait_idle(5)
     assert engine.calls.count("certain") == 1
-    assert engine.calls.count("uncertain") == 3
+    assert engine.calls.count("uncertain") > 2
 
 
 async def test_few_are_removed_at_once(engine: MoodyEngine, removing: Removals) -> None:

@@ -7,6 +7,7 @@ its locks at once.
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 from urllib.parse import quote, unquote
 
 import structlog
@@ -134,7 +135,9 @@ class Claims:
     async def _open(self, session: _Session) -> None:
         check = {**Check.ttl(f"{session.ttl_s:g}s"), "deregistercriticalserviceafter": _FORGOTTEN_AFTER}
         name = f"{self._prefix}-claims"
-        await self._link.ask(lambda c: c.agent.service.register(name, service_id=session.service, check=check))
+        await self._link.ask(
+            lambda c: c.agent.service.register(name, service_id=session.service, check=check)
+        )
         for tries_left in reversed(range(_TRIES)):
             await self._link.ask(lambda c: c.agent.check.ttl_pass(session.check))
             try:
@@ -154,6 +157,11 @@ class Claims:
             try:
                 await self._link.ask(lambda c: c.agent.check.ttl_pass(session.check), session.ttl_s / 2)
                 _, info = await self._link.ask(lambda c: c.session.info(session.id), session.ttl_s / 2)
+                before = set(self.held.values())
+                _, rows = await self._link.ask(
+                    lambda c: c.kv.get(self._key(""), recurse=True), session.ttl_s / 2
+                )
+                self._see_who_holds(session, before, rows or [])
             except Unavailable as error:
                 if self._link.problem is not None:
                     continue  # whether it lives on is seen when Consul is back
@@ -162,6 +170,14 @@ class Claims:
             if info is None:
                 log.warning("claims were lost", action="claims.lost", owner=session.owner)
                 session.ended = True
+
+    def _see_who_holds(self, session: _Session, before: set[ConsulClaim], rows: list[dict[str, Any]]) -> None:
+        """What the session held and does not hold any more: its owner has claimed it elsewhere."""
+        locked = {row["Key"] for row in rows if row.get("Session") == session.id}
+        for claim in before.intersection(self.held.values()):
+            if claim.session is session and self._key(claim.name) not in locked:
+                log.warning("claim was taken along", action="claims.taken_along", name=claim.name)
+                del self.held[claim.name]
 
     def _key(self, name: str) -> str:
         return f"{self._prefix}/claims/{quote(name, safe='/')}"

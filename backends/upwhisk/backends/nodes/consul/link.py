@@ -24,6 +24,8 @@ T = TypeVar("T")
 ASK_S = 2.0
 """A registry that takes longer is as good as away: heartbeats are a few seconds apart."""
 _START_S = 10.0
+_WITHOUT_SERVERS = ("No cluster leader", "No known Consul servers", "rpc error")
+"""What an agent says that is there but cannot reach who keeps the state."""
 
 
 class _Http(consul.aio.HTTPClient):  # type: ignore[misc]
@@ -39,7 +41,10 @@ class _Client(consul.aio.Consul):  # type: ignore[misc]
     def __init__(self, settings: ConsulSettings, token: str, context: ssl.SSLContext | None) -> None:
         self._context = context
         parts = urlsplit(settings.url)
-        super().__init__(host=parts.hostname, port=parts.port or 8500, scheme=parts.scheme, token=token or None)
+        super().__init__(host=parts.hostname, port=parts.port or 8500, scheme=parts.scheme)
+        self.token = (
+            token or None
+        )  # not as an argument: CONSUL_HTTP_TOKEN in the environment would win over it
 
     def http_connect(
         self, host: str, port: int, scheme: str, verify: bool | str = True, cert: Any = None
@@ -60,7 +65,9 @@ class Link:
         """`ConfigurationError` names the setting that has to be mended."""
         parts = urlsplit(self._settings.url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ConfigurationError("consul.url", f"'{self._settings.url}' is no address of the form http://host:port")
+            raise ConfigurationError(
+                "consul.url", f"'{self._settings.url}' is no address of the form http://host:port"
+            )
         self._client = _Client(self._settings, token_of(self._settings), tls_of(self._settings))
         try:
             async with asyncio.timeout(_START_S):
@@ -90,6 +97,8 @@ class Link:
         except (ACLDisabled, ACLPermissionDenied) as error:
             raise self._failed(f"consul refuses the token ({error})", error) from None
         except ConsulException as error:
+            if any(sign in str(error) for sign in _WITHOUT_SERVERS):
+                raise self._failed(str(error), error) from None
             raise Unavailable(f"Consul could not do it: {error}") from None
         except TimeoutError as error:
             raise self._failed(f"no answer within {within_s:g} s", error) from None
@@ -99,6 +108,11 @@ class Link:
             log.info("the registry is back", action="consul.back")
             self.problem = None
         return answer
+
+    def stood_still(self) -> None:
+        """An answer came much later than Consul says it waits: nobody was heard meanwhile."""
+        if self.problem is None:
+            self.outages += 1
 
     def _failed(self, reason: str, error: BaseException) -> Unavailable:
         if self.problem is None:
@@ -133,5 +147,7 @@ def tls_of(settings: ConsulSettings) -> ssl.SSLContext | None:
         try:
             context.load_cert_chain(settings.cert_file, settings.key_file or None)
         except (OSError, ssl.SSLError) as error:
-            raise ConfigurationError("consul.cert_file", f"cannot read '{settings.cert_file}': {error}") from None
+            raise ConfigurationError(
+                "consul.cert_file", f"cannot read '{settings.cert_file}': {error}"
+            ) from None
     return context

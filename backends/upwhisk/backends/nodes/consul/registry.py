@@ -12,7 +12,7 @@ import structlog
 
 from upwhisk.backends.nodes.consul import accounts
 from upwhisk.backends.nodes.consul.claims import Claims, ConsulClaim
-from upwhisk.backends.nodes.consul.link import Link
+from upwhisk.backends.nodes.consul.link import ASK_S, Link
 from upwhisk.backends.nodes.consul.members import Members
 from upwhisk.backends.nodes.consul.picture import Health, health_of, picture_of, reports_of
 from upwhisk.common.errors import Unavailable
@@ -25,8 +25,11 @@ from upwhisk.common.tasks import TaskOwner
 
 log = structlog.get_logger(__name__)
 
-_WAIT = "30s"
-_WAIT_S = 40.0
+_WAIT_S = 1.0
+"""How long a blocking query waits for changes: so short that an answer which stays away is noticed before nodes that could
+not renew meanwhile are said to be down."""
+_LATE_S = 0.6
+"""Consul adds up to a sixteenth to the wait; what comes later shows that it stood still."""
 
 
 class ConsulRegistry(NodeRegistry):
@@ -54,8 +57,6 @@ class ConsulRegistry(NodeRegistry):
         """`ConfigurationError` names the setting that has to be mended."""
         await self._link.open()
         await self._refresh()
-        self._tasks.start(self._follow(self._ask_health), "health")
-        self._tasks.start(self._follow(self._ask_reports), "reports")
 
     async def aclose(self) -> None:
         await self._tasks.aclose(grace_s=0.0)
@@ -81,6 +82,10 @@ class ConsulRegistry(NodeRegistry):
         return self._picture
 
     def watch(self, watcher: Watcher) -> Callable[[], None]:
+        """What changes is followed from the first watcher on: a node that only tells of itself asks nothing."""
+        if not len(self._tasks):
+            self._tasks.start(self._follow(self._ask_health), "health")
+            self._tasks.start(self._follow(self._ask_reports), "reports")
         token = object()
         self._watchers[token] = watcher
         watcher(self._picture)
@@ -128,26 +133,32 @@ class ConsulRegistry(NodeRegistry):
         await asyncio.gather(self._ask_health(0), self._ask_reports(0))
 
     async def _ask_health(self, index: int) -> int:
-        service, wait = f"{self._prefix}-invoker", _WAIT if index else None
-        found = await self._link.ask(
-            lambda c: c.health.service(service, index=index or None, wait=wait), _WAIT_S if index else 2.0
-        )
-        at, services = int(found[0]), found[1]
+        service = f"{self._prefix}-invoker"
+        at, services = await self._ask(lambda c, **since: c.health.service(service, **since), index)
         if at >= self._health[0] or not index:
             self._health = (at, health_of(services))
             self._show()
         return at
 
     async def _ask_reports(self, index: int) -> int:
-        key, wait = f"{self._prefix}/nodes/", _WAIT if index else None
-        found = await self._link.ask(
-            lambda c: c.kv.get(key, index=index or None, wait=wait, recurse=True), _WAIT_S if index else 2.0
-        )
-        at, entries = int(found[0]), found[1]
+        key = f"{self._prefix}/nodes/"
+        at, entries = await self._ask(lambda c, **since: c.kv.get(key, recurse=True, **since), index)
         if at >= self._reports[0] or not index:
             self._reports = (at, reports_of(entries))
             self._show()
         return at
+
+    async def _ask(self, query: Callable[..., Any], index: int) -> tuple[int, Any]:
+        """At once, or with an index when something has changed since, at the latest after a while."""
+        if not index:
+            found = await self._link.ask(query)
+        else:
+            since = {"index": index, "wait": f"{_WAIT_S:g}s"}
+            asked_at = time.monotonic()
+            found = await self._link.ask(lambda c: query(c, **since), _WAIT_S + ASK_S)
+            if time.monotonic() - asked_at > _WAIT_S + _LATE_S:
+                self._link.stood_still()
+        return int(found[0]), found[1]
 
     async def _follow(self, ask: Callable[[int], Any]) -> None:
         """Ask again and again for what has changed since; an index that goes back means that Consul began anew."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Callable
 
 import structlog
@@ -17,7 +18,8 @@ log = structlog.get_logger(__name__)
 AT_ONCE = 4
 MOST = 512
 _FIRST_S, _LONGEST_S = 0.2, 10.0
-_UNCERTAIN = 3
+UNCERTAIN_S = 30.0
+"""So long an engine that answers again may still carry out what it was asked before."""
 
 
 class Removals:
@@ -44,11 +46,11 @@ class Removals:
 
     def add(self, name: str, then: Callable[[], None] = lambda: None, *, certain: bool = True) -> None:
         """`then` is called when it is gone. Not `certain`: the engine may still be making it, so that "there is no
-        such container" is believed after some tries only."""
-        self._tasks.start(self._remove(name, then, 1 if certain else _UNCERTAIN), f"remove-{name}")
+        such container" is believed after `UNCERTAIN_S` only."""
+        self._tasks.start(self._remove(name, then, 0.0 if certain else UNCERTAIN_S), f"remove-{name}")
 
-    async def _remove(self, name: str, then: Callable[[], None], needed: int) -> None:
-        pause_s, done = _FIRST_S, 0
+    async def _remove(self, name: str, then: Callable[[], None], doubt_s: float) -> None:
+        pause_s, since = _FIRST_S, float("inf")
         while True:
             try:
                 async with self._at_once:
@@ -58,8 +60,8 @@ class Removals:
                     log.warning("container not removed yet", action="docker.remove_late", name=name, reason=str(error))
                 self._late.add(name)
             else:
-                done += 1
-            if done >= needed:
+                since = min(since, time.monotonic())
+            if time.monotonic() - since >= doubt_s:
                 break
             await asyncio.sleep(pause_s * random.uniform(0.5, 1.5))  # noqa: S311 - spreads retries, keeps no secret
             pause_s = min(pause_s * 2, _LONGEST_S)
