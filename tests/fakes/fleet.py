@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from fakes.clock import ManualClock
 from fakes.fleet_node import NODE_LEASE_S, FleetNode, Ran
 from fakes.line import Line
 from fakes.logbus import Broker, LogBus
+from fakes.virtual_time import LoopClock
 
 from upwhisk.backends.nodes.memory import MemoryRegistry
 from upwhisk.backends.store.memory import MemoryStore
@@ -25,7 +25,8 @@ from upwhisk.common.spi.store import ActivationQuery, ActivationStore
 from upwhisk.controller.api.ports import Call, Invoked
 from upwhisk.controller.catalog import Catalog
 from upwhisk.controller.delivery.fleet import FleetDelivery
-from upwhisk.controller.delivery.hosting import Hosting, HostingPorts
+from upwhisk.controller.delivery.hosting import LOGS, Hosting, HostingPorts
+from upwhisk.controller.delivery.orphans import RETIRED
 from upwhisk.controller.delivery.recorder import Recorder
 from upwhisk.controller.delivery.store import DeliveredStore
 from upwhisk.controller.delivery.sweep import Sweep
@@ -39,6 +40,7 @@ from upwhisk.loadbalancer.pending import Pending
 
 GUEST = Identity("guest", "guest", "23bc46b1-71f6-4ed5-8c54-816aa4f8c502")
 LEASE_S = 3.0
+_LOOK_S = 0.01
 
 
 class Records(ActivationStore):
@@ -154,7 +156,7 @@ class FleetController:
 
 class Fleet:
     def __init__(self, queue: QueueSettings) -> None:
-        self.clock = ManualClock()
+        self.clock = LoopClock()
         self.broker = Broker()
         self.registry = MemoryRegistry(self.clock)
         self.documents = MemoryStore(retention=RetentionSettings(max_age_s=0))
@@ -203,32 +205,21 @@ class Fleet:
 
     async def pass_time(self, seconds: float) -> None:
         """Everybody who lives goes on meanwhile."""
-        left = seconds
-        while left > 0:
-            step = min(0.25, left)
-            await self.clock.advance(step)
-            await asyncio.sleep(0)
-            left -= step
+        await asyncio.sleep(seconds)
 
-    async def until(self, condition: Callable[[], bool], *, within_s: float = 60.0, moves: bool = True) -> None:
-        """`within_s` of the fleet's time; `moves`: whether it passes."""
+    async def until(self, condition: Callable[[], bool], *, within_s: float = 60.0) -> None:
+        """`within_s` of the fleet's time."""
 
         async def asked() -> bool:
             return condition()
 
-        await self.until_async(asked, within_s=within_s, moves=moves)
+        await self.until_async(asked, within_s=within_s)
 
-    async def until_async(
-        self, condition: Callable[[], Awaitable[bool]], *, within_s: float = 60.0, moves: bool = True
-    ) -> None:
-        left = within_s
-        async with asyncio.timeout(20.0):
-            while not await condition():
-                await asyncio.sleep(0.001)
-                if moves:
-                    await self.clock.advance(0.1)
-                    left -= 0.1
-                    assert left > 0, f"not within {within_s} s"
+    async def until_async(self, condition: Callable[[], Awaitable[bool]], *, within_s: float = 60.0) -> None:
+        deadline = self.clock.monotonic() + within_s
+        while not await condition():
+            assert self.clock.monotonic() < deadline, f"not within {within_s} s"
+            await asyncio.sleep(_LOOK_S)
 
     async def recorded(self, id: str, by: FleetController) -> Activation:
         async def there() -> bool:
@@ -243,11 +234,12 @@ class Fleet:
         """Nothing is under way, every record is stored, every permit is back."""
         try:
             await self.until(lambda: not self.unsettled(), within_s=120.0)
-        except (AssertionError, TimeoutError):
+        except AssertionError:
             raise AssertionError(f"not settled: {self.unsettled()}") from None
 
     def unsettled(self) -> list[str]:
-        found: list[str] = []
+        hosted = {log.name for each in self.controllers for log in each.hosting.logs()}
+        found = [f"{name} has no owner" for name in self.open_logs() if name not in hosted]
         for each in self.controllers:
             shown = {
                 "in flight": each.balancer.in_flight,
@@ -263,6 +255,11 @@ class Fleet:
 
     def runs(self, id: str | None = None, *, name: str | None = None) -> list[Ran]:
         return [one for one in self.ran if (id is None or one.id == id) and (name is None or one.name == name)]
+
+    def open_logs(self) -> list[str]:
+        """Those in which something may be under way, as the registry knows them."""
+        flags = self.registry._flags
+        return [n.removeprefix(LOGS) for n in sorted(flags) if n.startswith(LOGS) and not flags[n].startswith(RETIRED)]
 
     def logs(self) -> list[str]:
         return sorted(name for name in self.broker.topics if name.startswith("completed-"))

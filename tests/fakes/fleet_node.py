@@ -8,9 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
 
-from fakes.clock import ManualClock
 from fakes.line import Line
 from fakes.logbus import Broker, LogBus
+from fakes.virtual_time import LoopClock
 
 from upwhisk.backends.nodes.memory import MemoryRegistry
 from upwhisk.common.ids import NodeId, new_instance_id
@@ -103,7 +103,7 @@ class FleetNode:
     """`ran` is shared by all nodes: the world outside."""
 
     def __init__(
-        self, broker: Broker, registry: MemoryRegistry, clock: ManualClock, name: str, ran: list[Ran], *, memory_mb: int
+        self, broker: Broker, registry: MemoryRegistry, clock: LoopClock, name: str, ran: list[Ran], *, memory_mb: int
     ) -> None:
         self.name = name
         self.clock = clock

@@ -104,7 +104,7 @@ async def test_an_outcome_that_comes_while_the_id_is_made_durable() -> None:
         waiting = c0.call("slow", wait_ms=30)
         await platform.until(lambda: platform.nodes[0].gates.waiting["slow", "settle"] == 1)
         c0.bus.freeze()
-        await platform.until(lambda: bool(c0.bus._outbox), moves=False)
+        await platform.until(lambda: bool(c0.bus._outbox))
         platform.nodes[0].gates.open("slow", "settle")
         await platform.until(lambda: not platform.nodes[0].consumer.open)
         c0.bus.thaw()

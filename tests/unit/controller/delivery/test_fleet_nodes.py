@@ -146,7 +146,7 @@ async def test_a_start_that_comes_late_does_not_run() -> None:
         late = await where(platform, "echo", "begin")
         late.bus.freeze()
         late.gates.open("echo", "begin")
-        await platform.until(lambda: bool(late.bus._outbox), moves=False)
+        await platform.until(lambda: bool(late.bus._outbox))
         late.line.is_cut = True
         next(node for node in platform.nodes if node is not late).gates.open("echo", "begin")
         await platform.recorded(invoked.activation_id, c0)

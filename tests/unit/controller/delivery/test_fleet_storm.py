@@ -131,10 +131,12 @@ class Storm:
 
     async def _broker(self) -> None:
         broker = self._fleet.broker
-        if self._chance.random() < 0.5:
-            broker.is_away = not broker.is_away
+        if broker.is_away or broker.is_mute:
+            broker.is_away = broker.is_mute = False
+        elif self._chance.random() < 0.5:
+            broker.is_away = True
         else:
-            broker.is_mute = not broker.is_mute
+            broker.is_mute = True
 
     async def _store(self) -> None:
         self._fleet.records.is_away = not self._fleet.records.is_away
@@ -169,6 +171,8 @@ class Storm:
 async def test_every_promise_is_kept(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in ("upwhisk.common.retry", "upwhisk.controller.delivery.recorder"):
         monkeypatch.setattr(f"{module}.backoff_s", lambda failures: 0.02)
+    monkeypatch.setattr("os.urandom", random.Random(seed).randbytes)
+    random.seed(seed)
     monkeypatch.setattr("upwhisk.controller.delivery.log.READ_BACK_S", 0.3)
     monkeypatch.setattr("upwhisk.controller.delivery.log.STATE_EVERY", 20)
     monkeypatch.setattr("upwhisk.controller.delivery.log.CARRY_AT", 60)
@@ -187,10 +191,10 @@ async def _check(platform: Fleet, ids: set[str]) -> None:
         record = await reader.record(id_)
         assert record is not None, f"{id_} has no record"
         if record.name == "door":
-            for line in record.logs:
-                assert await reader.record(json.loads(line)["activationId"]) is not None, line
+            for started in (json.loads(line).get("activationId") for line in record.logs):
+                assert started is None or await reader.record(started) is not None, f"{started} of {id_} has no record"
     stored = [id_ for batch in platform.records.puts for id_ in batch]
-    assert len(ids) > 20
+    assert len(ids) > 10, "the storm was no storm"
     assert ids <= set(stored)
     runs: dict[str, int] = {}
     for one in platform.ran:

@@ -232,7 +232,7 @@ async def test_what_a_former_owner_hands_over_counts_for_nothing() -> None:
         await platform.kill(node)
         await adopted(platform, c1)
         c0.line.is_cut = False
-        await platform.until(lambda: bool(c0.bus._outbox), moves=False)
+        await platform.until(lambda: bool(c0.bus._outbox))
         await platform.until(lambda: platform.nodes[0].gates.waiting["echo", "begin"] == 1)
         await back(c0)
         await platform.pass_time(1)
