@@ -109,16 +109,15 @@ class InvocationService:
         # 4. With one, the record is the answer; who waits too long gets an id that is durable by then.
         try:
             async with asyncio.timeout(wait_ms / 1000):
-                return Invoked(message.activation_id, await done)
+                return Invoked(message.activation_id, await asyncio.shield(done))
         except (TimeoutError, Stopping):
+            if self._ports.balancer.find(message.activation_id) is None:
+                return Invoked(message.activation_id, _outcome(done))
             await self._keep(message)
             return Invoked(message.activation_id, None)
 
     async def _keep(self, message: ActivationMessage) -> None:
         """Make work durable that nobody waits for any longer."""
-        pending = self._ports.balancer.find(message.activation_id)
-        if pending is None:
-            return
         message.journalled = True
         journal = self._ports.store.journal
         accepting = journal.accept([message])
@@ -137,3 +136,11 @@ class InvocationService:
         except (TimeoutError, Unavailable):
             # Late, or the platform stops: the sequence is durable and goes on.
             return Invoked(message.activation_id, None)
+
+
+def _outcome(done: asyncio.Future[Activation]) -> Activation:
+    """Of work that ended in the moment in which its time was up. `Unavailable`: it is not known how, or it was given up."""
+    error = Unavailable() if not done.done() or done.cancelled() else done.exception()
+    if error is not None:
+        raise Unavailable() if isinstance(error, Stopping) else error
+    return done.result()

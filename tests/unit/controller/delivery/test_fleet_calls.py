@@ -10,13 +10,15 @@ from fakes.fleet import GUEST, Fleet, FleetController, fleet
 from upwhisk.common.clock import SystemClock
 from upwhisk.common.errors import Unavailable
 from upwhisk.common.ids import ActivationId
-from upwhisk.common.messages import Accepted, Bundle
+from upwhisk.common.messages import Accepted, ActivationMessage, Bundle
+from upwhisk.common.model.activation import Activation, succeeded
 from upwhisk.common.model.identity import Identity, NamespaceLimits
 from upwhisk.common.model.rule import Reference
 from upwhisk.common.model.trigger import RuleLink, Trigger
 from upwhisk.common.names import EntityName
 from upwhisk.common.settings import QueueSettings
 from upwhisk.common.spi.store import ActivationQuery
+from upwhisk.common.unfinished import fallback
 from upwhisk.controller.api.ports import Call
 from upwhisk.controller.delivery import recorder as recorder_module
 from upwhisk.controller.live import LiveView
@@ -112,6 +114,39 @@ async def test_an_outcome_that_comes_while_the_id_is_made_durable() -> None:
         await platform.settled()
         assert said(platform, c0, invoked.activation_id) == ["completion", "accepted"]
         assert await c0.record(invoked.activation_id) is not None
+
+
+@pytest.mark.parametrize("after_s", [-1e-9, 1e-9])
+@pytest.mark.parametrize("ends", [True, False])
+async def test_work_that_goes_in_the_moment_in_which_its_time_is_up(after_s: float, ends: bool) -> None:
+    """Who is given an id finds a record; who is told that it is lost was given no id."""
+    async with fleet() as platform:
+        c0, _ = platform.controllers
+        await platform.action("slow")
+        platform.nodes[0].gates.shut("slow", "run")
+        loop, publish = asyncio.get_running_loop(), c0.balancer.publish
+
+        def published(message: ActivationMessage) -> asyncio.Future[Activation]:
+            def gone() -> None:
+                pending = c0.balancer.find(message.activation_id)
+                assert pending is not None
+                record = fallback(message, succeeded({"n": 1}), now_ms=message.accepted_ms, kind="python:3.11")
+                c0.balancer.resolve(pending, record) if ends else c0.balancer.forget(pending)
+
+            loop.call_at(loop.time() + 1.0 + after_s, gone)
+            return publish(message)
+
+        c0.balancer.publish = published  # type: ignore[method-assign]
+        waiting = c0.call("slow", wait_ms=1000)
+        await platform.until(waiting.done)
+        if ends:
+            assert (record := (await waiting).record) is not None
+            assert record.response.result == {"n": 1}
+        else:
+            with pytest.raises(Unavailable):
+                await waiting
+        platform.nodes[0].gates.open("slow", "run")
+        await platform.settled()
 
 
 async def test_work_that_waits_too_long_for_a_permit() -> None:
