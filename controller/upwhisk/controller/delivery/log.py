@@ -24,6 +24,7 @@ from upwhisk.common.messages import (
     Returned,
 )
 from upwhisk.common.resource import Resource
+from upwhisk.common.retry import kept_trying
 from upwhisk.common.spi.bus import Delivery, MessageBus, Subscription, controller_topic
 from upwhisk.common.tasks import TaskOwner
 from upwhisk.controller.delivery.beginnings import Begin, Beginnings
@@ -262,7 +263,8 @@ class ControllerLog(Resource):
         ids = [m.activation_id for m in late if m.activation_id in self.ledger.pending]
         if ids:
             log.info("came too late", action="log.withdrawn", log=self.name, count=len(ids))
-            self.append([Discarded(activation_id=id_) for id_ in ids])
+            discards: list[Entry] = [Discarded(activation_id=id_) for id_ in ids]
+            self._tasks.start(kept_trying(lambda: self.append(discards), what="withdrawal"), "withdrawal")
 
     # -- whose it is ------------------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from fakes.fleet import GUEST, Fleet, FleetController, fleet
 from upwhisk.common.clock import SystemClock
 from upwhisk.common.errors import Unavailable
 from upwhisk.common.ids import ActivationId
-from upwhisk.common.messages import Accepted, ActivationMessage, Bundle
+from upwhisk.common.messages import Accepted, ActivationMessage, Bundle, Discarded, Message
 from upwhisk.common.model.activation import Activation, succeeded
 from upwhisk.common.model.identity import Identity, NamespaceLimits
 from upwhisk.common.model.rule import Reference
@@ -350,6 +350,33 @@ async def test_an_acceptance_that_comes_after_its_503_is_withdrawn(monkeypatch: 
         c0.bus.thaw()
         await platform.until(lambda: written(platform, c0) == ["Accepted", "Accepted", "Discarded", "Discarded"])
         await platform.settled()
+        assert platform.ran == []
+
+
+async def test_a_withdrawal_that_is_lost_is_said_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("upwhisk.controller.delivery.log.READ_BACK_S", 0.05)
+    async with fleet() as platform:
+        c0, _ = platform.controllers
+        await platform.action("echo")
+        c0.bus.freeze()
+        with pytest.raises(Unavailable):
+            await c0.invoke("echo", blocking=False)
+        send, lost = c0.bus.send, []
+
+        def losing(topic: str, message: Message) -> asyncio.Future[None]:
+            if not lost and isinstance(message, Bundle) and any(isinstance(e, Discarded) for e in message.entries):
+                lost.append(message)
+                refused: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+                refused.set_exception(Unavailable("The broker did not take the message in time."))
+                refused.exception()
+                return refused
+            return send(topic, message)
+
+        c0.bus.send = losing  # type: ignore[method-assign]
+        c0.bus.thaw()
+        await platform.until(lambda: bool(lost))
+        await platform.settled()
+        assert written(platform, c0) == ["Accepted", "Discarded"]
         assert platform.ran == []
 
 
