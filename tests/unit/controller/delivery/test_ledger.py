@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import count
 from typing import Any
 
@@ -256,12 +257,13 @@ def test_carrying_what_is_not_true_any_more_counts_for_nothing(log: Log, meanwhi
     log.accept(retry_safe=True)
     log.hand(1)
     said = carried(log.ledger.pending[ID])
-    {
+    happens: dict[str, Callable[[], object]] = {
         "begin": lambda: log.begin(1),
         "give_back": lambda: log.give_back(1),
         "hand": lambda: log.hand(2),
         "note": lambda: log.write(Noted(activation_id=ID, progress=b"x")),
-    }[meanwhile]()
+    }
+    happens[meanwhile]()
     now = carried(log.ledger.pending[ID])
     assert log.write(said).results == [False]
     assert carried(log.ledger.pending[ID]) == now
