@@ -81,7 +81,8 @@ class ControllerLog(Resource):
         self._owner = owner
         self._holds = Holds()
         self._subscription: Subscription | None = None
-        self._number = 0
+        self._number = self._heard = 0
+        """Of the last bundle that was sent, and of the last that came back."""
         self._gathered: list[Part[Results]] = []
         self._waiting: dict[int, _Sent] = {}
         self._expiry: asyncio.TimerHandle | None = None
@@ -246,9 +247,11 @@ class ControllerLog(Resource):
             return
         if (begins := self._beginnings.told(bundle.number, is_true=all(applied.results))) is not None:
             self._holds.decide(begins=begins)
+        is_new, self._heard = bundle.number > self._heard, max(bundle.number, self._heard)
         sent = self._waiting.pop(bundle.number, None)
         if sent is None:
-            self._withdraw(bundle)
+            if is_new:
+                self._withdraw(bundle)
             return
         self.ownership.confirmed(sent.at)
         results = iter(applied.results)

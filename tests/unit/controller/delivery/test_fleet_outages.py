@@ -128,7 +128,8 @@ async def test_a_withdrawal_that_is_lost_is_said_again(monkeypatch: pytest.Monke
         c0.bus.freeze()
         with pytest.raises(Unavailable):
             await c0.invoke("echo", blocking=False)
-        send, lost = c0.bus.send, []
+        send = c0.bus.send
+        lost: list[Message] = []
 
         def losing(topic: str, message: Message) -> asyncio.Future[None]:
             if not lost and isinstance(message, Bundle) and any(isinstance(e, Discarded) for e in message.entries):
@@ -145,6 +146,24 @@ async def test_a_withdrawal_that_is_lost_is_said_again(monkeypatch: pytest.Monke
         await platform.settled()
         assert written(platform, c0) == ["Accepted", "Discarded"]
         assert platform.ran == []
+
+
+async def test_an_acceptance_that_comes_twice_is_not_withdrawn() -> None:
+    async with fleet() as platform:
+        c0, _ = platform.controllers
+        await platform.action("echo")
+        platform.nodes[0].gates.shut("echo", "begin")
+        invoked = await c0.invoke("echo", blocking=False)
+        topic = platform.broker.topic(c0.hosting.own.topic)
+        said = [n for n, message in enumerate(platform.broker.messages(c0.hosting.own.topic)) if isinstance(message, Bundle)]
+        topic.messages += [topic.messages[n] for n in said[1:]]
+        topic.tell()
+        await platform.pass_time(1)
+        platform.nodes[0].gates.open("echo", "begin")
+        await platform.settled()
+        assert "Discarded" not in written(platform, c0)
+        assert await c0.record(invoked.activation_id) is not None
+        assert len(platform.runs(invoked.activation_id)) == 1
 
 
 def written(platform: Fleet, controller: FleetController) -> list[str]:
