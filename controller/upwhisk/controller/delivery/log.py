@@ -27,6 +27,7 @@ from upwhisk.common.resource import Resource
 from upwhisk.common.retry import kept_trying
 from upwhisk.common.spi.bus import Delivery, MessageBus, Subscription, controller_topic
 from upwhisk.common.tasks import TaskOwner
+from upwhisk.controller.delivery.awaited import Awaited, Results, refuse
 from upwhisk.controller.delivery.beginnings import Begin, Beginnings
 from upwhisk.controller.delivery.bundles import BUNDLE_BYTES, Part, parted, size_of
 from upwhisk.controller.delivery.holds import Holds
@@ -38,15 +39,12 @@ log = structlog.get_logger(__name__)
 
 CREDITS = 1_000_000
 """Messages of the log stay open until nothing depends on them; the bound on work and records under way bounds them."""
-READ_BACK_S = 15.0
-"""How long an entry may take to come back; it may still count afterwards."""
 CARRY_AT = 8192
 """With so many messages between the oldest that is needed and the newest, old work is said again at the head."""
 CARRY_BYTES = 4 * BUNDLE_BYTES
 STATE_EVERY = 500
 """Messages after which the owner says again that the log is its own."""
 
-Results = asyncio.Future[list[bool]]
 Answered = Callable[[Completion | Returned, bool], None]
 """Told what a node said, and whether it counted."""
 
@@ -59,13 +57,6 @@ class LogPorts:
     recorder: Recorder
     answered: Answered
     now: Callable[[], float]
-
-
-@dataclass(slots=True)
-class _Sent:
-    parts: list[Part[Results]]
-    at: float
-    deadline: float
 
 
 class ControllerLog(Resource):
@@ -84,8 +75,7 @@ class ControllerLog(Resource):
         self._number = self._heard = 0
         """Of the last bundle that was sent, and of the last that came back."""
         self._gathered: list[Part[Results]] = []
-        self._waiting: dict[int, _Sent] = {}
-        self._expiry: asyncio.TimerHandle | None = None
+        self._awaited = Awaited(ports.now)
         self._opened: asyncio.Future[None] | None = None
         self._since_word = 0
         self._since_carry = 0
@@ -100,7 +90,7 @@ class ControllerLog(Resource):
     @property
     def is_idle(self) -> bool:
         """Nothing is under way and every record is stored."""
-        return not self.ledger.pending and not len(self._holds) and not self._waiting and not self._gathered
+        return not self.ledger.pending and not len(self._holds) and not len(self._awaited) and not self._gathered
 
     def on_lost(self, notify: Callable[[], None]) -> None:
         """Called once if the log is not ours any more."""
@@ -137,7 +127,7 @@ class ControllerLog(Resource):
         `with_next`: all or nothing together with what is appended next, in the same turn."""
         done: Results = asyncio.get_running_loop().create_future()
         if self.lost or self._subscription is None:
-            _refuse(done, "it is not this controller's any more")
+            refuse(done, "it is not this controller's any more")
             return done
         if not self._gathered:
             asyncio.get_running_loop().call_soon(self._flush)
@@ -150,9 +140,8 @@ class ControllerLog(Resource):
             self._send(parts)
 
     def _send(self, parts: list[Part[Results]]) -> None:
-        loop, number = asyncio.get_running_loop(), self._number + 1
-        self._number = number
-        self._waiting[number] = _Sent(parts, self._ports.now(), loop.time() + READ_BACK_S)
+        number = self._number = self._number + 1
+        self._awaited.add(number, parts)
         entries = tuple(entry for part in parts for entry in part.entries)
         if retells(entries):
             self._holds.retold()
@@ -161,37 +150,17 @@ class ControllerLog(Resource):
         bundle = Bundle(owner=self._owner, number=number, entries=entries)
         sending = self._ports.bus.send(self.topic, bundle)
         sending.add_done_callback(lambda sent: self._sent(number, sent))
-        if self._expiry is None:
-            self._expiry = loop.call_later(READ_BACK_S, self._expire)
 
     def _sent(self, number: int, sending: asyncio.Future[None]) -> None:
         if sending.cancelled() or (error := sending.exception()) is not None:
             reason = "cancelled" if sending.cancelled() else str(error)
-            self._fail(number, f"the message bus did not confirm ({reason})")
-
-    def _expire(self) -> None:
-        """Those whose time is up; the first of the others sets the clock for the next look."""
-        self._expiry, loop = None, asyncio.get_running_loop()
-        for number, sent in list(self._waiting.items()):
-            if sent.deadline > loop.time():
-                self._expiry = loop.call_at(sent.deadline, self._expire)
-                return
-            self._fail(number, f"the message bus did not give it back within {READ_BACK_S:.0f} s")
-
-    def _fail(self, number: int, reason: str) -> None:
-        sent = self._waiting.pop(number, None)
-        for part in sent.parts if sent is not None else ():
-            _refuse(part.done, reason)
+            self._awaited.fail(number, f"the message bus did not confirm ({reason})")
 
     def _fail_all(self, reason: str) -> None:
-        for number in list(self._waiting):
-            self._fail(number, reason)
+        self._awaited.fail_all(reason)
         gathered, self._gathered = self._gathered, []
         for part in gathered:
-            _refuse(part.done, reason)
-        if self._expiry is not None:
-            self._expiry.cancel()
-            self._expiry = None
+            refuse(part.done, reason)
 
     # -- reading: the only place where anything counts --------------------------------------------------------------
 
@@ -243,22 +212,18 @@ class ControllerLog(Resource):
         if bundle.number in (TAKES_OVER, STATES):
             return
         if not applied.counted:
-            self._fail(bundle.number, "another controller took it over")
+            self._awaited.fail(bundle.number, "another controller took it over")
             return
         if (begins := self._beginnings.told(bundle.number, is_true=all(applied.results))) is not None:
             self._holds.decide(begins=begins)
         is_new, self._heard = bundle.number > self._heard, max(bundle.number, self._heard)
-        sent = self._waiting.pop(bundle.number, None)
+        sent = self._awaited.take(bundle.number)
         if sent is None:
             if is_new:
                 self._withdraw(bundle)
             return
         self.ownership.confirmed(sent.at)
-        results = iter(applied.results)
-        for part in sent.parts:
-            counted = [next(results) for _ in part.entries]
-            if not part.done.done():
-                part.done.set_result(counted)
+        sent.counted(applied.results)
 
     def _withdraw(self, bundle: Bundle) -> None:
         """It came after its writers were told that it is not kept: what nobody else knows of is not run."""
@@ -334,9 +299,3 @@ def _seen(sending: asyncio.Future[None]) -> None:
     """Whether it arrived is of no account: another word follows."""
     if not sending.cancelled():
         sending.exception()
-
-
-def _refuse(done: Results, reason: str) -> None:
-    if not done.done():
-        done.set_exception(StoreUnavailable(f"The log of accepted work is not available: {reason}."))
-        done.exception()  # not every writer waits

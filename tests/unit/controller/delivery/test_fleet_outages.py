@@ -105,7 +105,7 @@ async def test_work_under_way_outlasts_the_bus() -> None:
 
 
 async def test_an_acceptance_that_comes_after_its_503_is_withdrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("upwhisk.controller.delivery.log.READ_BACK_S", 0.05)
+    monkeypatch.setattr("upwhisk.controller.delivery.awaited.READ_BACK_S", 0.05)
     async with fleet() as platform:
         c0, _ = platform.controllers
         await platform.action("echo")
@@ -121,7 +121,7 @@ async def test_an_acceptance_that_comes_after_its_503_is_withdrawn(monkeypatch: 
 
 
 async def test_a_withdrawal_that_is_lost_is_said_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("upwhisk.controller.delivery.log.READ_BACK_S", 0.05)
+    monkeypatch.setattr("upwhisk.controller.delivery.awaited.READ_BACK_S", 0.05)
     async with fleet() as platform:
         c0, _ = platform.controllers
         await platform.action("echo")

@@ -183,7 +183,7 @@ async def test_every_promise_is_kept(seed: int, monkeypatch: pytest.MonkeyPatch)
         monkeypatch.setattr(f"{module}.backoff_s", lambda failures: 0.02)
     monkeypatch.setattr("os.urandom", random.Random(seed).randbytes)
     random.seed(seed)
-    monkeypatch.setattr("upwhisk.controller.delivery.log.READ_BACK_S", random.choice([0.3, 0.3, 2.0, 15.0]))
+    monkeypatch.setattr("upwhisk.controller.delivery.awaited.READ_BACK_S", random.choice([0.3, 0.3, 2.0, 15.0]))
     monkeypatch.setattr("upwhisk.controller.delivery.log.STATE_EVERY", 20)
     monkeypatch.setattr("upwhisk.controller.delivery.log.CARRY_AT", 60)
     async with fleet(controllers=3, nodes=3, memory_mb=2048) as platform:
