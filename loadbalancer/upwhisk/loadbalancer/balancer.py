@@ -15,6 +15,7 @@ from upwhisk.common.messages import ActivationMessage, Completion, Returned
 from upwhisk.common.model.activation import Activation
 from upwhisk.common.model.placed import Why
 from upwhisk.common.resource import Resource
+from upwhisk.common.retry import backoff_s
 from upwhisk.common.settings import QueueSettings
 from upwhisk.common.spi.bus import MessageBus
 from upwhisk.common.tasks import TaskOwner
@@ -48,6 +49,8 @@ class Balancer(Resource):
         self._policy = policy
         self._queue: FairQueue[Pending] = FairQueue(queue.max_length, queue.max_length_per_namespace)
         self._pending: dict[ActivationId, Pending] = {}
+        self._resting: dict[Pending, float] = {}
+        """Queued, but not to be placed before this time."""
         self._sending = Sending(bus, clock, Turns(self._back, _ignore, self._unsent))
         self._losses: Losses | None = None
         self._tasks = TaskOwner("balancer")
@@ -162,6 +165,22 @@ class Balancer(Resource):
         pending.phase = Phase.QUEUED
         self._queue.push(pending.message.namespace, pending)
 
+    def _given_back(self, pending: Pending) -> None:
+        """At once to another node; if that happens again, the nodes stop and we have not heard of it yet: later each time."""
+        pending.returned += 1
+        if pending.returned == 1:
+            self._back(pending)
+            return
+        pending.take_back()
+        pending.phase = Phase.QUEUED
+        self._resting[pending] = self._clock.monotonic() + backoff_s(pending.returned, first_s=_SWEEP_S)
+
+    def _end_rests(self) -> None:
+        now = self._clock.monotonic()
+        for pending in [each for each, until in self._resting.items() if until <= now]:
+            del self._resting[pending]
+            self._queue.push(pending.message.namespace, pending)
+
     def _unsent(self, pending: Pending, error: Unavailable) -> None:
         self.came_back["not_sent"] += 1
         pending.release()
@@ -182,7 +201,7 @@ class Balancer(Resource):
                     self.resolve(pending, answer.record)
                 case Meaning.NOT_STARTED:
                     self.came_back["returned"] += 1
-                    self._back(pending)
+                    self._given_back(pending)
                 case Meaning.LATE:
                     log.info("late answer", action="balancer.late", id=answer.activation_id, node=answer.node)
         if self._queue:
@@ -245,11 +264,12 @@ class Balancer(Resource):
             await self._clock.sleep(_SWEEP_S)
             sweeps += 1
             self._sending.again()
+            self._end_rests()
             if self._losses is not None:
                 self._losses.look()
                 if sweeps % _REMIND_EVERY == 0:
                     self._look_at_silent()
-            if self._queue:
+            if self._queue or self._resting:
                 self._expire()
                 self._drain_queue()
 
@@ -282,7 +302,7 @@ class Balancer(Resource):
 
     def _take_out(self, pending: Pending) -> None:
         """Whoever ends it resolves it."""
-        if pending.phase is Phase.QUEUED:
+        if pending.phase is Phase.QUEUED and self._resting.pop(pending, None) is None:
             self._queue.remove(pending.message.namespace, pending)
         pending.phase = Phase.ENDING
 
@@ -329,11 +349,11 @@ class Balancer(Resource):
 
     @property
     def queued(self) -> int:
-        return len(self._queue)
+        return len(self._queue) + len(self._resting)
 
     @property
     def in_flight(self) -> int:
-        return len(self._pending) - len(self._queue)
+        return len(self._pending) - self.queued
 
 
 def _ignore(pending: Pending) -> None:

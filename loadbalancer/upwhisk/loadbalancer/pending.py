@@ -54,7 +54,7 @@ class Pending:
 
     `wait_until`: monotonic second after which it may not wait for a permit any longer; None: until its age bound.
     `again_at`, `again_s`: when, and how long after the last time, it is sent again. `answer_by`: when the node that has it
-    must have answered. `lost`: why its last node is lost.
+    must have answered. `lost`: why its last node is lost. `returned`: how often a node gave it back.
     """
 
     message: ActivationMessage
@@ -67,6 +67,7 @@ class Pending:
     again_s: float = AGAIN_S
     answer_by: float = 0.0
     lost: str = ""
+    returned: int = 0
 
     def release(self) -> None:
         if self.permit is not None:

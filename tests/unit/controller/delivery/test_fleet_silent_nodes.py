@@ -47,6 +47,27 @@ async def test_a_node_that_stops_gives_back_what_it_has_not_started() -> None:
         assert (await c0.invoke("echo")).record is not None
 
 
+async def test_a_node_that_stops_unheard_is_not_asked_without_end() -> None:
+    """The registry is away, so nobody hears that it stops."""
+    async with fleet(nodes=1) as platform:
+        c0, c1 = platform.controllers
+        await platform.action("echo")
+        [node] = platform.nodes
+        for line in (c0.line, c1.line):
+            line.is_cut = True
+        node.consumer.return_new()
+        kept = await c0.invoke("echo", blocking=False)
+        await platform.pass_time(10)
+        assert 2 <= len(platform.broker.messages("invoker-n0")) < 20
+        for line in (c0.line, c1.line):
+            line.is_cut = False
+        await platform.stop(node)
+        await platform.node("late")
+        assert (await platform.recorded(kept.activation_id, c0)).response.success
+        await platform.settled()
+        assert [one.node for one in platform.ran] == ["late"]
+
+
 async def test_a_node_that_never_got_it_is_handed_it_again() -> None:
     async with fleet(nodes=1) as platform:
         c0, _ = platform.controllers
