@@ -21,6 +21,11 @@ class Clock(Protocol):
     async def sleep(self, seconds: float) -> None: ...
 
 
+def seconds_since_boot() -> float:
+    """They also pass while the machine is suspended: what a lease is measured by."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
 class SystemClock:
     def now_ms(self) -> int:
         return time.time_ns() // 1_000_000

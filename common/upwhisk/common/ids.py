@@ -52,5 +52,14 @@ def new_instance_id() -> InstanceId:
     return InstanceId(os.urandom(4).hex())
 
 
+def incarnation_of(process: str, number: int) -> str:
+    """A node's name for one membership: of its process, and how often that joined anew before."""
+    return f"{process}.{number}"
+
+
+def process_of(incarnation: str) -> str:
+    return incarnation.partition(".")[0]
+
+
 def is_activation_id(text: str) -> bool:
     return _ACTIVATION_ID.match(text) is not None

@@ -40,7 +40,7 @@ class InvocationService:
 
     def __init__(self, ports: InvocationPorts) -> None:
         self._ports = ports
-        self._late: Deadlines[asyncio.Future[Activation]] = Deadlines(_stop_waiting)
+        self._late: Deadlines[asyncio.Future[None]] = Deadlines(_wake)
 
     async def invoke(self, call: Call) -> Invoked:
         """`BadRequest`, `Unavailable`, `NotYetAvailable`: nothing was accepted."""
@@ -107,24 +107,29 @@ class InvocationService:
         self, message: ActivationMessage, done: asyncio.Future[Activation], wait_ms: int
     ) -> Invoked:
         # 4. With one, the record is the answer; who waits too long gets an id that is durable by then.
-        self._late.add(done, wait_ms / 1000)
+        await self._ended_or_late(done, wait_ms / 1000)
+        is_known = done.done() and not _is_stopped(done)
+        if is_known or self._ports.balancer.find(message.activation_id) is None:
+            return Invoked(message.activation_id, _outcome(done))
+        await self._keep(message)
+        return Invoked(message.activation_id, None)
+
+    async def _ended_or_late(self, done: asyncio.Future[Activation], wait_s: float) -> None:
+        """`done` itself stays as it is: whoever looks at it afterwards also sees what came in the last moment."""
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        done.add_done_callback(lambda _: _wake(waiter))
+        self._late.add(waiter, wait_s)
         try:
-            return Invoked(message.activation_id, await done)
-        except (TimeoutError, Stopping):
-            await self._keep(message)
-            return Invoked(message.activation_id, None)
+            await waiter
         finally:
-            self._late.remove(done)
+            self._late.remove(waiter)
 
     async def _keep(self, message: ActivationMessage) -> None:
         """Make work durable that nobody waits for any longer."""
-        pending = self._ports.balancer.find(message.activation_id)
-        if pending is None:
-            return
         message.journalled = True
         journal = self._ports.store.journal
         accepting = journal.accept([message])
-        if pending.permit is not None:
+        if message.node:  # a node has it, or had it when it was lost: it may have started
             await journal.begin(message.activation_id, message.attempt)
         await accepting
 
@@ -141,7 +146,18 @@ class InvocationService:
             return Invoked(message.activation_id, None)
 
 
-def _stop_waiting(done: asyncio.Future[Activation]) -> None:
-    """Nobody waits for the record any longer; the activation goes on."""
-    if not done.done():
-        done.set_exception(TimeoutError())
+def _wake(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)
+
+
+def _is_stopped(done: asyncio.Future[Activation]) -> bool:
+    return not done.cancelled() and isinstance(done.exception(), Stopping)
+
+
+def _outcome(done: asyncio.Future[Activation]) -> Activation:
+    """`Unavailable`: it is not known how the work ended, or it was given up."""
+    error = Unavailable() if not done.done() or done.cancelled() else done.exception()
+    if error is not None:
+        raise Unavailable() if isinstance(error, Stopping) else error
+    return done.result()

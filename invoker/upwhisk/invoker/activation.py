@@ -80,6 +80,13 @@ class Runner:
         finally:
             del self.running[message.activation_id]
 
+    async def give_back(self, delivery: Delivery) -> None:
+        """It will not start here."""
+        message = delivery.message
+        assert isinstance(message, ActivationMessage)
+        await self._ports.handback.give_back(message)
+        delivery.done()
+
     async def _to_its_end(self, message: ActivationMessage) -> None:
         """The last border: whatever goes wrong in here that nobody thought of, the activation has its record."""
         handback = self._ports.handback

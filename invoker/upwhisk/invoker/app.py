@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import math
 import os
-import time
 from dataclasses import dataclass
 
 import structlog
 
-from upwhisk.common.clock import Clock
+from upwhisk.common.clock import Clock, seconds_since_boot
 from upwhisk.common.errors import UpwhiskError
 from upwhisk.common.ids import NodeId, new_instance_id
 from upwhisk.common.resource import Resource
@@ -35,6 +34,8 @@ log = structlog.get_logger(__name__)
 
 _CREDITS = 4096
 """Open activations on one node at most; its memory bounds them long before."""
+_ON_ITS_WAY_S = 1.0
+"""How long controllers may take to see that a node drains, and what they have sent to arrive."""
 _MIB = 1024 * 1024
 
 
@@ -69,7 +70,7 @@ class InvokerNode(Resource):
         self._heartbeat: Heartbeat | None = None
         self._drains: Drains | None = None
         lease_s = settings.node.lease_s if parts.journal is None else math.inf
-        self.standing = Standing(lease_s, _boot_time, new_instance_id)
+        self.standing = Standing(lease_s, seconds_since_boot, new_instance_id())
 
     @property
     def default_network(self) -> Network:
@@ -165,12 +166,15 @@ class InvokerNode(Resource):
         return self.runner.running.get(id) if self.runner is not None else None
 
     async def drain(self, deadline_s: float) -> bool:
-        """Take no more; wait for what runs; then end it. True if everything ended by itself."""
+        """Take no more; wait for what runs; then end it. True if everything ended by itself. What controllers send before
+        they see it is given back."""
         if self._consumer is None or self.runner is None or self._heartbeat is None or self._drains is None:
             return True
         self._drains.stopping = True
+        self._consumer.return_new()
         await self._tell_now(self._heartbeat)
-        await self._consumer.stop_taking()
+        if self._parts.journal is None:
+            await self._parts.clock.sleep(_ON_ITS_WAY_S)
         if await self._consumer.wait_idle(deadline_s):
             return True
         self.runner.stopping = True
@@ -195,11 +199,6 @@ class InvokerNode(Resource):
                 await asyncio.wait_for(part.aclose(), 15.0)
             except TimeoutError:
                 log.error("did not stop in time", action="invoker.stop_late", part=type(part).__name__)
-
-
-def _boot_time() -> float:
-    """Seconds that also pass while the machine is suspended: a lease must not outlive a sleep."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def machine_memory_mb() -> int:

@@ -19,9 +19,11 @@ class BusAbilities:
 
 
 class Delivery(ABC):
-    """One message handed to a consumer. Until `done` is called it counts as not consumed."""
+    """One message handed to a consumer. Until `done` is called it counts as not consumed. `place`: rises within a topic;
+    0 is the first message since the topic was made."""
 
     message: Message
+    place: int
 
     @abstractmethod
     def done(self) -> None:
@@ -32,7 +34,8 @@ Deliver = Callable[[Delivery], None]
 
 
 class Subscription(Resource):
-    """`aclose` stops deliveries; what was not done is delivered again to the next subscription of the topic."""
+    """`aclose` stops deliveries; what was not done is delivered again to the next subscription of the topic, and perhaps what
+    was done behind it."""
 
     @abstractmethod
     def grant(self, credits: int) -> None:
@@ -60,8 +63,11 @@ class MessageBus(Resource):
         """
 
     @abstractmethod
-    def subscribe(self, topic: str, deliver: Deliver, *, credits: int) -> Subscription:
-        """Not started yet: `await subscription.start()` begins the deliveries."""
+    def subscribe(
+        self, topic: str, deliver: Deliver, *, credits: int, whole: bool = False
+    ) -> Subscription:
+        """Not started yet: `await subscription.start()` begins the deliveries. `whole`: what follows on the first message
+        that was not done comes too, in order, done or not, as if nobody had read it before."""
 
     @abstractmethod
     async def topics(self, prefix: str) -> tuple[str, ...]:
