@@ -97,8 +97,9 @@ class InvocationService:
         reason = self._ports.store.accepts_work()
         if reason is not None:
             self._ports.balancer.refused["store"] += 1
-        else:
-            reason = self._ports.balancer.refusal(namespace, waits=waits)
+            log.info("refused", action="invocation.refused", namespace=namespace, reason=reason)
+            raise Unavailable.because(reason)
+        reason = self._ports.balancer.refusal(namespace, waits=waits)
         if reason is not None:
             log.info("refused", action="invocation.refused", namespace=namespace, reason=reason)
             raise Unavailable()
@@ -141,7 +142,7 @@ class InvocationService:
         try:
             async with asyncio.timeout(call.wait_ms / 1000):
                 return Invoked(message.activation_id, await asyncio.shield(done))
-        except (TimeoutError, Unavailable):
+        except (TimeoutError, Unavailable, Stopping):
             # Late, or the platform stops: the sequence is durable and goes on.
             return Invoked(message.activation_id, None)
 
