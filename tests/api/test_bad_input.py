@@ -100,19 +100,18 @@ async def test_deep_is_not_too_deep(client: Client, fresh: Fresh) -> None:
     assert text.json["parameters"][0]["value"] == brackets
 
 
-@pytest.mark.parametrize("number", ["18446744073709551616", "-9223372036854775809", "1" * 400])
-async def test_integers_have_to_fit(client: Client, known: None, number: str) -> None:
-    for method, path, body in (
-        ("POST", "actions/x?blocking=true", f'{{"deep": [{{"n": {number}}}]}}'),
-        ("PUT", "triggers/n", f'{{"parameters": [{{"key": "n", "value": {number}}}]}}'),
-    ):
-        answer = await client.call(method, path, data=body.encode(), headers=JSON_HEADERS)
-        assert answer.status == 400
-        assert answer.error.startswith("The request content was malformed:\nNumber out of range")
+async def test_integers_may_be_as_long_as_python_reads_them(client: Client, known: None) -> None:
+    """What a guest may answer, a caller may send."""
+    for digits, status in ((4300, 200), (4301, 400)):
+        body = f'{{"parameters": [{{"key": "n", "value": [{"1" * digits}]}}]}}'
+        answer = await client.call("PUT", f"triggers/n{digits}", data=body.encode(), headers=JSON_HEADERS)
+        assert answer.status == status
+        if status == 400:
+            assert answer.error.startswith("The request content was malformed:\n")
 
 
 async def test_numbers_that_fit(client: Client, fresh: Fresh) -> None:
-    numbers = [2**64 - 1, -(2**63), 1e308, -0.5, 0.1]
+    numbers = [2**64, -(2**70), 10**30, 1e308, -0.5, 0.1]
     answer = await client.put(f"triggers/{fresh('t')}", {"parameters": [{"key": "n", "value": numbers}]})
     assert answer.json["parameters"][0]["value"] == numbers
 

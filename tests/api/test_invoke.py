@@ -57,6 +57,13 @@ async def eventually(
     return answer
 
 
+async def test_integers_of_any_size_reach_the_action_and_its_record(client: Client, action: str) -> None:
+    answer = await client.call(
+        "POST", f"actions/{action}?blocking=true&result=true", data=b'{"n": 36893488147419103232}', headers={"Content-Type": "application/json"}
+    )
+    assert (answer.status, answer.json["n"]) == (200, 2**65)
+
+
 async def record_of(client: Client, id_: str) -> Any:
     return (await eventually(lambda: client.get(f"activations/{id_}"), lambda a: a.status == 200)).json
 

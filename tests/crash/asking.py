@@ -15,6 +15,7 @@ SETTLE_S = 90.0
 _AT_ONCE = 8
 _PAGE = 200
 _LISTINGS = 4
+_WINDOW_MS = 10_000
 
 
 class Reached(Protocol):
@@ -67,14 +68,19 @@ class Records:
             return record
 
     async def _listed(self, session: aiohttp.ClientSession, since_ms: int) -> Counter[str]:
+        """Window by window: to skip tens of thousands takes a store longer than an answer may."""
         found: Counter[str] = Counter()
-        skip = 0
+        for begin in range(since_ms, int(time.time() * 1000) + 1, _WINDOW_MS):
+            found += await self._window(session, begin)
+        return found
+
+    async def _window(self, session: aiohttp.ClientSession, begin_ms: int) -> Counter[str]:
+        found: Counter[str] = Counter()
         while True:
-            query: dict[str, Any] = {"since": since_ms, "limit": _PAGE, "skip": skip}
+            query: dict[str, Any] = {"since": begin_ms, "upto": begin_ms + _WINDOW_MS - 1, "limit": _PAGE, "skip": found.total()}
             async with session.get(self._url, params=query) as answer:
                 assert answer.status == 200, await answer.text()
                 page = await answer.json()
             found.update(one["activationId"] for one in page)
-            skip += _PAGE
             if len(page) < _PAGE:
                 return found

@@ -74,7 +74,8 @@ def test_documents_of_all_sets_are_read(folder: Path) -> None:
 @pytest.mark.parametrize("folder", SETS, ids=lambda path: path.name)
 async def test_data_folders_of_all_sets_are_read(folder: Path, tmp_path: Path) -> None:
     with tarfile.open(folder / "data-folder.tar.gz") as archive:
-        archive.extractall(tmp_path, filter="data")
+        how: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}  # since 3.11.4
+        archive.extractall(tmp_path, **how)
     async with SQLiteStore(tmp_path / "data") as store:
         (entry,) = await store.journal.pending()
         assert entry.message == msgspec.structs.replace(WORK, activation_id=PENDING)

@@ -23,8 +23,16 @@ DEFAULT_DATA: Final = ".local/share/upwhisk"
 _CONNECT_S: Final = 5.0
 _ANSWER_S: Final = 60.0
 BACKUP_S: Final = 3600.0
-Result = tuple[str, int]
-"""What is printed, and the exit code."""
+
+
+class Result(NamedTuple):
+    """What is printed, the exit code, and the same as data if it is more than a remark."""
+
+    text: str
+    code: int = 0
+    data: Any = None
+
+
 OnStore = Callable[["DocumentStore"], Awaitable[Result]]
 
 
@@ -34,7 +42,6 @@ class Where(NamedTuple):
     data: Path
     config: Path | None = None
     fleet: bool = False
-
 
 
 def default_data() -> Path:
@@ -81,7 +88,7 @@ def ask(connected: socket.socket, command: str, arguments: dict[str, Any], timeo
     try:
         connection.request("POST", "/", body, {"Content-Type": "application/json"})
         answer = json.loads(connection.getresponse().read())
-        return str(answer["text"]), int(answer["code"])
+        return Result(str(answer["text"]), int(answer.get("code", 0)), answer.get("data"))
     except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError) as error:
         raise Failure(f"The platform did not answer '{command}': {error or type(error).__name__}", NETWORK) from None
     finally:
@@ -106,7 +113,7 @@ def on_store(where: Where, work: OnStore, *, create: bool = False) -> Result:
     except StartupError as error:
         raise Failure(str(error)) from None
     except HttpError as error:
-        return error.text, GENERAL
+        return Result(error.text, GENERAL)
 
 
 def _open_store(where: Where) -> DocumentStore:
@@ -146,7 +153,7 @@ def operate(where: Where, command: str, arguments: dict[str, Any]) -> Result:
         from upwhisk.controller.admin import operations
 
         answer = await operations(store.subjects)[command](arguments)
-        return answer.text, answer.code
+        return Result(answer.text, answer.code, answer.data)
 
     # A folder that nobody named is not made: most likely it is the wrong one.
     named = where.data != Path.home() / DEFAULT_DATA
@@ -162,7 +169,7 @@ def backup(where: Where, target: Path) -> Result:
         from upwhisk.cli.admin_backup import write_backup
 
         answer = await write_backup(store, target)
-        return answer.text, answer.code
+        return Result(answer.text, answer.code)
 
     return on_store(where, work)
 
@@ -185,7 +192,7 @@ def restore(where: Where, source: Path, *, force: bool) -> Result:
         raise Failure(str(error), hint="--force replaces what is in the folder") from None
     except StartupError as error:
         raise Failure(str(error)) from None
-    return f"Restored {source} into {where.data}", 0
+    return Result(f"Restored {source} into {where.data}")
 
 
 def _restore_folder(settings: Settings, data: Path, source: Path, *, force: bool) -> None:
@@ -212,8 +219,8 @@ def _restore_fleet(settings: Settings, source: Path) -> Result:
     try:
         count = asyncio.run(restorer(source.absolute(), settings.couchdb))
     except HttpError as error:
-        return error.text, GENERAL
-    return f"Restored {count} documents of {source} into the fleet", 0
+        return Result(error.text, GENERAL)
+    return Result(f"Restored {count} documents of {source} into the fleet")
 
 
 def become_root_hint() -> str:

@@ -27,7 +27,7 @@ def make_factory(runtimes: NodeRuntimes, api_socket: str) -> ContainerFactory:
     )
     network = NetworkSettings(
         api=api_socket,
-        allow=guest.allow,
+        allow=_networks(guest.allow),
         resolvers=_checked(guest.resolvers),
         forwarding=guest.ip_forwarding,
     )
@@ -42,6 +42,15 @@ def make_factory(runtimes: NodeRuntimes, api_socket: str) -> ContainerFactory:
             new_instance_id(), runtimes.run_dir, runtimes.installations, bounds, network, runtimes.missing
         )
     return factory
+
+
+def _networks(allowed: tuple[str, ...]) -> tuple[str, ...]:
+    for text in allowed:
+        try:
+            ipaddress.ip_network(text, strict=False)
+        except ValueError:
+            raise ConfigurationError("guest.allow", f"'{text}' is no network such as 10.1.0.0/16") from None
+    return allowed
 
 
 def _checked(resolvers: tuple[str, ...]) -> tuple[str, ...]:

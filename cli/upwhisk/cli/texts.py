@@ -54,7 +54,8 @@ HINT_STATUS: Final = {
     401: f"check the key: '{PROGRAM} property get --auth' shows the one that is used, '{PROGRAM} admin user get SUBJECT'"
     " the right one",
     429: "wait a moment and try again",
-    503: "the platform is starting, stopping or overloaded: try again in a moment",
+    503: "the platform is starting, stopping or overloaded, or cannot keep new work: try again in a moment; /health on its"
+    " host says more",
 }
 
 

@@ -35,6 +35,8 @@ What user code does wrong is no exception but an outcome (`upwhisk.common.model.
 
 from __future__ import annotations
 
+from typing import Self
+
 
 class UpwhiskError(Exception):
     """The root of everything the project raises on purpose."""
@@ -138,6 +140,11 @@ class NotYetAvailable(PlatformError):
 class Unavailable(PlatformError):
     status = 503
     default = "The server is currently unavailable (because it is overloaded or down for maintenance)."
+
+    @classmethod
+    def because(cls, reason: str) -> Self:
+        """OpenWhisk's text, which clients know, and then the reason."""
+        return cls(f"{cls.default.removesuffix('.')}: {reason}.")
 
 
 class StoreUnavailable(Unavailable):

@@ -42,6 +42,12 @@ def is_segment(text: str) -> bool:
     return _SEGMENT.match(text) is not None
 
 
+def is_namespace(text: str) -> bool:
+    """Whether a namespace may be called so. `_` always means the caller's own; with a `/` in it, it could be mistaken for
+    another one's package."""
+    return is_segment(text) and text != "_"
+
+
 def check_namespace(text: str) -> str:
     """Return `text` if it can name a namespace; else `BadRequest` with the text clients compare."""
     if len(text) > MAX_SEGMENT:

@@ -42,13 +42,18 @@ def available(point: str) -> tuple[str, ...]:
 
 def load(point: str, name: str) -> Any:
     """Return the class behind `name`; `ConfigurationError` names what is available."""
+    module, _, attribute = path_of(point, name).partition(":")
+    return getattr(import_module(module), attribute)
+
+
+def path_of(point: str, name: str) -> str:
+    """Dotted path of the class; `ConfigurationError` names what is available."""
     path = TABLE[point].get(name)
     if path is None:
         path = next((e.value for e in _outside() if e.name == f"{point}.{name}"), None)
     if path is None:
         raise ConfigurationError(f"plugins.{point}", f"'{name}' is unknown; available: {', '.join(available(point))}")
-    module, _, attribute = path.partition(":")
-    return getattr(import_module(module), attribute)
+    return path
 
 
 def _outside() -> Any:

@@ -17,10 +17,13 @@ from msgspec import Meta
 
 from upwhisk.common.errors import ConfigurationError
 from upwhisk.common.model.limits import Range, SystemLimits
+from upwhisk.common.plugins import path_of
 
 Positive = Annotated[int, Meta(ge=1)]
 NotNegative = Annotated[int, Meta(ge=0)]
 Seconds = Annotated[float, Meta(ge=0)]
+SomeSeconds = Annotated[float, Meta(gt=0)]
+NodeName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,128}$")]
 Port = Annotated[int, Meta(ge=0, le=65535)]
 
 
@@ -38,7 +41,7 @@ class ServerSettings(_Section, frozen=True):
     cert_file: str = ""
     key_file: str = ""
     drain_s: Seconds = 30.0
-    header_timeout_s: Seconds = 20.0
+    header_timeout_s: SomeSeconds = 20.0
     """How long a client may take to send a whole request."""
 
 
@@ -72,7 +75,7 @@ class NodeSettings(_Section, frozen=True):
 
     kind: Literal["dedicated", "harvest"] = "dedicated"
     memory_mb: NotNegative = 0
-    name: str = "0"
+    name: NodeName = "0"
     api_url: str = ""
     """Where a fleet's API is for this node's guests, `http://host:port` or `https://host:port`."""
     api_ca_file: str = ""
@@ -91,7 +94,7 @@ class PoolSettings(_Section, frozen=True):
     freeze_after_s: Seconds = 10.0
     evict_after_s: Seconds = 600.0
     starts_at_once: Positive = 4
-    start_s: Annotated[float, Meta(gt=0)] = 150.0
+    start_s: SomeSeconds = 150.0
     prewarm: bool = True
 
 
@@ -259,6 +262,8 @@ def load_settings(file: Path | None = None, environment: Mapping[str, str] | Non
     except msgspec.ValidationError as error:
         raise ConfigurationError(*_explain(error)) from None
     _check_ranges(settings.limits)
+    _check_memory(settings)
+    _check_plugins(settings.plugins)
     return settings
 
 
@@ -285,6 +290,20 @@ def _check_ranges(limits: SystemLimits) -> None:
         if isinstance(one, Range) and not 0 <= one.min <= one.default <= one.max:
             text = f"expected 0 <= min <= default <= max, got {one.min}, {one.default}, {one.max}"
             raise ConfigurationError(f"limits.{name}", text)
+
+
+def _check_memory(settings: Settings) -> None:
+    smallest = settings.limits.memory.min
+    if 0 < settings.node.memory_mb < smallest:
+        text = f"expected 0 (half of the machine's) or at least {smallest}, which the smallest action needs (limits.memory.min)"
+        raise ConfigurationError("node.memory_mb", f"{text}, got {settings.node.memory_mb}")
+
+
+def _check_plugins(plugins: PluginSettings) -> None:
+    for point in plugins.__struct_fields__:
+        name = getattr(plugins, point)
+        if (point, name) != ("containers", "auto"):
+            path_of(point, name)
 
 
 def _apply_variable(raw: dict[str, Any], name: str, value: str) -> None:

@@ -17,6 +17,7 @@ import msgspec
 
 from upwhisk.common.errors import DocumentMissing, RevisionConflict
 from upwhisk.common.model.identity import NamespaceKey, NamespaceLimits, Subject
+from upwhisk.common.names import MAX_SEGMENT, is_namespace
 from upwhisk.common.spi.store import SubjectStore
 from upwhisk.controller.namespace_limits import parse_size
 
@@ -48,10 +49,12 @@ _SIZES: Final = frozenset(LIMIT_ORDER[-3:])
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What a command prints, without the last line's end, and its exit code."""
+    """What a command prints, without the last line's end, and its exit code. `data`: the same for programs, if it is more
+    than a remark."""
 
     text: str
     code: int = 0
+    data: Any = None
 
 
 class UserCreate(msgspec.Struct, forbid_unknown_fields=True):
@@ -111,6 +114,8 @@ def _refused_create(wanted: UserCreate) -> Answer | None:
         return Answer(f"Subject name must be at least {MIN_SUBJECT} characters", 2)
     if wanted.namespace is not None and not wanted.namespace.strip():
         return Answer("Namespace must not be empty", 2)
+    if not is_namespace(wanted.namespace or wanted.subject):
+        return _no_namespace(wanted.namespace or wanted.subject)
     if wanted.auth is None:
         return None
     user, _, key = wanted.auth.partition(":")
@@ -120,7 +125,18 @@ def _refused_create(wanted: UserCreate) -> Answer | None:
         return Answer("authorization id is not a valid UUID", 2)
     if len(key) < KEY_LENGTH:
         return Answer(f"authorization key must be at least {KEY_LENGTH} characters long", 2)
+    if len(key) > KEY_LENGTH:
+        return Answer(f"authorization key must be {KEY_LENGTH} characters long: no client can log in with a longer one", 2)
     return None
+
+
+def _no_namespace(name: str) -> Answer:
+    """Whatever else could be told apart from packages of others, or be addressed at all, no more."""
+    return Answer(
+        f"'{name[:40]}' cannot name a namespace: 1 to {MAX_SEGMENT} characters from letters, digits and '_@ .&-', "
+        "the first a letter, digit or '_', the last not blank, and not '_' alone",
+        2,
+    )
 
 
 async def create_user(store: SubjectStore, wanted: UserCreate) -> Answer:
@@ -128,9 +144,10 @@ async def create_user(store: SubjectStore, wanted: UserCreate) -> Answer:
     if refusal is not None:
         return refusal
     user, _, key = (wanted.auth or f"{uuid.uuid4()}:{new_key()}").partition(":")
-    if wanted.genonly:
-        return Answer(f"{user}:{key}")
     namespace = wanted.namespace or wanted.subject
+    made = Answer(f"{user}:{key}", data={"subject": wanted.subject, "namespace": namespace, "auth": f"{user}:{key}"})
+    if wanted.genonly:
+        return made
     subject = await store.get(wanted.subject) or Subject(wanted.subject)
     if subject.blocked:
         return Answer("The subject you want to edit is blocked", 1)
@@ -140,13 +157,14 @@ async def create_user(store: SubjectStore, wanted: UserCreate) -> Answer:
     if held is not None and wanted.auth is None:
         # A revoked key keeps its uuid, which names the namespace elsewhere.
         user = held.uuid
+        made = Answer(f"{user}:{key}", data={**made.data, "auth": f"{user}:{key}"})
     others = tuple(n for n in subject.namespaces if n.name != namespace)
     changed = msgspec.structs.replace(subject, namespaces=(*others, NamespaceKey(namespace, user, key)))
     try:
         await store.put(changed)
     except RevisionConflict:
         return Answer("Failed to create subject (the authorization id is in use)", 1)
-    return Answer(f"{user}:{key}")
+    return made
 
 
 async def get_user(store: SubjectStore, wanted: UserGet) -> Answer:
@@ -154,12 +172,14 @@ async def get_user(store: SubjectStore, wanted: UserGet) -> Answer:
     if subject is None:
         return Answer(f"Failed to get subject ({_NOT_FOUND})", 1)
     if wanted.all:
-        return Answer("\n".join(f"{n.name}\t{n.uuid}:{n.key}" for n in subject.namespaces))
+        rows = [{"namespace": n.name, "auth": f"{n.uuid}:{n.key}"} for n in subject.namespaces]
+        return Answer("\n".join("\t".join(row.values()) for row in rows), data=rows)
     namespace = wanted.namespace or wanted.subject
     held = next((n for n in subject.namespaces if n.name == namespace), None)
     if held is None:
         return Answer(f'namespace "{namespace}" not found for "{wanted.subject}"', 1)
-    return Answer(f"{held.uuid}:{held.key}")
+    login = f"{held.uuid}:{held.key}"
+    return Answer(login, data={"namespace": namespace, "auth": login})
 
 
 async def whois(store: SubjectStore, wanted: UserWhois) -> Answer:
@@ -168,23 +188,24 @@ async def whois(store: SubjectStore, wanted: UserWhois) -> Answer:
     for held in subject.namespaces if subject is not None else ():
         if held.uuid == user and secrets.compare_digest(held.key.encode(), key.encode()):
             assert subject is not None
-            return Answer(f"subject: {subject.subject}\nnamespace: {held.name}")
+            found = {"subject": subject.subject, "namespace": held.name}
+            return Answer("\n".join(f"{name}: {value}" for name, value in found.items()), data=found)
     return Answer("Subject id is not recognized")
 
 
 async def list_users(store: SubjectStore, wanted: UserList) -> Answer:
     if wanted.pick < 1:
         return Answer("pick must be at least 1", 2)
-    lines = []
-    for subject in await store.by_namespace(wanted.namespace):
-        keys = () if subject.blocked else subject.namespaces
-        for held in keys:
-            if held.name == wanted.namespace:
-                login = f"{held.uuid}:{held.key}"
-                lines.append(login if wanted.key else f"{login}\t{subject.subject}")
-    if not lines:
-        return Answer(f'no identities found for namespace "{wanted.namespace}"')
-    return Answer("\n".join(lines if wanted.all else lines[: wanted.pick]))
+    rows = [
+        {"auth": f"{held.uuid}:{held.key}", "subject": subject.subject}
+        for subject in await store.by_namespace(wanted.namespace)
+        for held in (() if subject.blocked else subject.namespaces)
+        if held.name == wanted.namespace
+    ]
+    if not rows:
+        return Answer(f'no identities found for namespace "{wanted.namespace}"', data=[])
+    picked = rows if wanted.all else rows[: wanted.pick]
+    return Answer("\n".join(row["auth"] if wanted.key else "\t".join(row.values()) for row in picked), data=picked)
 
 
 async def delete_user(store: SubjectStore, wanted: UserDelete) -> Answer:
@@ -229,6 +250,8 @@ async def _set_blocked(store: SubjectStore, wanted: Subjects, *, blocked: bool) 
 
 
 async def set_limits(store: SubjectStore, wanted: LimitsSet) -> Answer:
+    if not is_namespace(wanted.namespace):
+        return _no_namespace(wanted.namespace)
     stored = await store.limits(wanted.namespace) or NamespaceLimits()
     given = {name: value for name, value in wanted.limits.items() if value is not None}
     for name in _SIZES & given.keys():
@@ -246,8 +269,9 @@ async def set_limits(store: SubjectStore, wanted: LimitsSet) -> Answer:
 async def get_limits(store: SubjectStore, wanted: LimitsOf) -> Answer:
     limits = await store.limits(wanted.namespace)
     fields: dict[str, Any] = {} if limits is None else msgspec.to_builtins(limits)
-    lines = [f"{name} = {_shown(fields[name])}" for name in LIMIT_ORDER if fields.get(name) is not None]
-    return Answer("\n".join(lines) if lines else "No limits found, default system limits apply")
+    found = {name: fields[name] for name in LIMIT_ORDER if fields.get(name) is not None}
+    lines = [f"{name} = {_shown(value)}" for name, value in found.items()]
+    return Answer("\n".join(lines) if lines else "No limits found, default system limits apply", data=found)
 
 
 def _shown(value: Any) -> str:

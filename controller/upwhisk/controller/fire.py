@@ -62,7 +62,7 @@ class FireService:
         if reason is not None:
             self._ports.balancer.refused["store"] += 1
             log.info("refused", action="fire.refused", namespace=identity.namespace, reason=reason)
-            raise Unavailable()
+            raise Unavailable.because(reason)
         arguments = {**to_mapping(trigger.parameters), "__ow_headers": dict(headers), **payload}
         started: list[_Started] = []
         logs: list[str] = []

@@ -1,12 +1,11 @@
 """Bytes of a request -> JSON, with everything bounded. ◆ pure.
 
 What is accepted is strict JSON (RFC 8259) in UTF-8: no NaN, no byte-order mark, no lone surrogates, no trailing
-text. Numbers have to fit: integers into 64 bits, others into a double. Of equal keys the last wins.
+text. Integers have at most 4,300 digits, others have to fit into a double. Of equal keys the last wins.
 """
 
 from __future__ import annotations
 
-import re
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -16,7 +15,6 @@ from upwhisk.common.nesting import nests_deeper
 
 T = TypeVar("T")
 NOT_AN_OBJECT: Final = "JSON object expected"
-_LONG_NUMBER: Final = re.compile(rb"\d{19}")
 _decode_any: Final = msgspec.json.Decoder().decode
 
 
@@ -33,8 +31,6 @@ def decode_json(body: bytes, max_depth: int) -> Any:
         raise malformed_content(str(error)) from None
     except RecursionError:
         raise _too_deep(max_depth) from None
-    if _LONG_NUMBER.search(body):
-        check_integers(value)
     return value
 
 
@@ -65,19 +61,6 @@ def check_depth(body: bytes, max_depth: int) -> None:
     """Nesting deeper than `max_depth` is refused before anything recursive sees it."""
     if nests_deeper(body, max_depth):
         raise _too_deep(max_depth)
-
-
-def check_integers(value: Any) -> None:
-    """Integers beyond 64 bits exist in no store and in no other runtime: refused where they come in."""
-    stack = [value]
-    while stack:
-        item = stack.pop()
-        if isinstance(item, dict):
-            stack.extend(item.values())
-        elif isinstance(item, list):
-            stack.extend(item)
-        elif isinstance(item, int) and not -(2**63) <= item < 2**64:
-            raise malformed_content("Number out of range")
 
 
 def _too_deep(max_depth: int) -> BadRequest:

@@ -26,6 +26,7 @@ from upwhisk.controller.accept import message_of
 from upwhisk.controller.catalog import Catalog, ResolvedAction
 from upwhisk.controller.sequence_record import Progress, encode_progress, record_of
 from upwhisk.loadbalancer.balancer import Balancer
+from upwhisk.loadbalancer.pending import Stopping
 
 log = structlog.get_logger(__name__)
 
@@ -92,6 +93,11 @@ class Sequences:
             await kept_trying(lambda: self._settle(run.message, record), what="record of a sequence")
             if not done.done():
                 done.set_result(record)
+        except Stopping as stopping:  # a sequence around this one goes on at the next start too
+            log.info("sequence goes on at the next start", action="sequence.stopped", id=run.message.activation_id)
+            if not done.done():
+                done.set_exception(stopping)
+                done.exception()
         finally:
             self._open.pop(run.message.activation_id, None)
             if not done.done():

@@ -12,7 +12,7 @@ from upwhisk.common.retry import kept_trying
 from upwhisk.common.spi.bus import Delivery, MessageBus, Subscription, controller_topic, node_topic
 from upwhisk.common.tasks import TaskOwner
 from upwhisk.invoker.activation import Runner
-from upwhisk.invoker.standing import Standing
+from upwhisk.invoker.standing import Standing, Take
 
 log = structlog.get_logger(__name__)
 
@@ -28,6 +28,7 @@ class Consumer(Resource):
         self._credits = credits
         self._tasks = TaskOwner("activation", bound=credits + 1)
         self._subscription: Subscription | None = None
+        self._returning = False
 
     async def start(self) -> None:
         self._subscription = self._bus.subscribe(node_topic(self._node), self._deliver, credits=self._credits)
@@ -38,11 +39,21 @@ class Consumer(Resource):
         if isinstance(message, Unreadable) and message.type == "activation" and message.controller:
             self._tasks.start(self._give_back(message, delivery), "unread")
             return
-        if not isinstance(message, ActivationMessage) or not self._standing.take(message):
+        take = self._standing.take(message) if isinstance(message, ActivationMessage) else Take.DROP
+        if take is Take.DROP:
             log.info("not ours to run", action="consumer.dropped", message=type(message).__name__)
             delivery.done()
-            return
-        self._tasks.start(self._runner.run(delivery), "activation")
+        else:
+            self._tasks.start(self._live(delivery, returned=self._returning or take is Take.RETURN), "activation")
+
+    async def _live(self, delivery: Delivery, *, returned: bool) -> None:
+        message = delivery.message
+        assert isinstance(message, ActivationMessage)
+        if returned:
+            await self._runner.give_back(delivery)
+        else:
+            await self._runner.run(delivery)
+        self._standing.finished(message)
 
     async def _give_back(self, message: Unreadable, delivery: Delivery) -> None:
         """Another node may be able to read it; else it waits for one that is."""
@@ -61,6 +72,10 @@ class Consumer(Resource):
     @property
     def open(self) -> int:
         return len(self._tasks)
+
+    def return_new(self) -> None:
+        """From now on what comes is given back at once."""
+        self._returning = True
 
     async def stop_taking(self) -> None:
         if self._subscription is not None:

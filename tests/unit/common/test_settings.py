@@ -43,6 +43,13 @@ def test_variables_win_over_the_file(tmp_path: Path) -> None:
         ("[limits]\nmemory = {max = 100}\n", {}, "setting limits.memory: expected 0 <= min <= default <= max, got 128, 256, 100"),
         ("[limits]\nmemory = {maximum = 1024}\n", {}, "setting limits.memory: Object contains unknown field `maximum`"),
         ("[limits]\nmemory = 1024\n", {}, "setting limits.memory"),
+        ("[limits]\njson_depth = 100000\n", {}, "setting limits.json_depth"),
+        ("[limits]\nbody_bytes = 0\n", {}, "setting limits.body_bytes"),
+        ("[server]\nheader_timeout_s = 0\n", {}, "setting server.header_timeout_s"),
+        ("[node]\nmemory_mb = 10\n", {}, "setting node.memory_mb: expected 0 (half of the machine's) or at least 128"),
+        ("[node]\nname = ''\n", {}, "setting node.name"),
+        ("[node]\nname = 'a/b'\n", {}, "setting node.name"),
+        ("[plugins]\nforecaster = 'gbrt'\n", {}, "setting plugins.forecaster: 'gbrt' is unknown; available: persistence"),
     ],
 )
 def test_refusals_name_the_setting(tmp_path: Path, toml: str, variables: dict[str, str], says: str) -> None:

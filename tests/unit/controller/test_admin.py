@@ -173,9 +173,50 @@ async def test_socket(tmp_path: Path, admin: Admin) -> None:
         status, answer = await ask(path, body)
         assert (status, answer["code"]) == (200, 0)
         assert (await admin.store.get("guest")) is not None
-        assert await ask(path, body) == (200, {"text": "Namespace already exists", "code": 1})
+        assert await ask(path, body) == (200, {"text": "Namespace already exists", "code": 1, "data": None})
         assert (await ask(path, b"junk"))[0] == 400
         assert (await ask(path, b"x" * 2**21))[0] == 400
         assert (await ask(path, b'{"command": "nothing"}'))[0] == 404
         assert (await ask(path, b'{"command": "fail"}'))[0] == 500
     assert not path.exists()
+
+
+@pytest.mark.parametrize("name", ["guest/p", "_", " x ", "y" * 257, "ünï cöde/x", ".hidden"])
+async def test_names_that_no_namespace_can_have(admin: Admin, name: str) -> None:
+    """`guest/p` would be taken for guest's package p."""
+    for command, arguments in (
+        ("user create", {"subject": "mallory", "namespace": name}),
+        ("limits set", {"namespace": name, "limits": {"minActionMemory": 128}}),
+    ):
+        text, code = await admin(command, **arguments)
+        assert (code, "cannot name a namespace" in text) == (2, True)
+    if len(name) >= 5:
+        assert (await admin("user create", subject=name))[1] == 2
+    assert await admin.store.get("mallory") is None
+
+
+async def test_keys_that_no_client_can_use(admin: Admin) -> None:
+    for length in (63, 65):
+        text, code = await admin("user create", subject="guest", auth=f"{uuid.uuid4()}:{'k' * length}")
+        assert (code, "64 characters" in text) == (2, True)
+
+
+async def test_answers_as_data(admin: Admin) -> None:
+    async def data(command: str, **arguments: Any) -> Any:
+        return (await operations(admin.store)[command](arguments)).data
+
+    made = await data("user create", subject="guest")
+    auth = made["auth"]
+    assert made == {"subject": "guest", "namespace": "guest", "auth": auth}
+    assert await data("user get", subject="guest") == {"namespace": "guest", "auth": auth}
+    assert await data("user get", subject="guest", all=True) == [{"namespace": "guest", "auth": auth}]
+    assert await data("user whois", auth=auth) == {"subject": "guest", "namespace": "guest"}
+    assert await data("user list", namespace="guest") == [{"auth": auth, "subject": "guest"}]
+    assert await data("user list", namespace="nobody") == []
+    await admin("limits set", namespace="guest", limits={"minActionMemory": 128})
+    assert await data("limits get", namespace="guest") == {"minActionMemory": 128}
+    assert (await data("user create", subject="guest", revoke=True))["auth"] == await _key(admin)
+
+
+async def _key(admin: Admin) -> str:
+    return (await admin("user get", subject="guest"))[0]

@@ -59,6 +59,14 @@ async def test_changes_are_seen_at_once() -> None:
         await authenticator.identify(header())
 
 
+@pytest.mark.parametrize("name", ["guest/p", "_", ""])
+async def test_a_namespace_that_could_be_taken_for_another_ones_lets_nobody_in(name: str) -> None:
+    store = MemorySubjects()
+    await store.put(Subject("guest", (NamespaceKey(name, UUID, KEY),)))
+    with pytest.raises(NotAuthenticated):
+        await Authenticator(store, ManualClock()).identify(header())
+
+
 async def test_a_lookup_that_a_change_overtook_is_not_kept() -> None:
     class Slow(MemorySubjects):
         gate = asyncio.Event()

@@ -6,7 +6,9 @@ import asyncio
 import json
 
 import pytest
+import structlog.testing
 from fakes.rig import GUEST, ActionLimits, Status, failed, rig, succeeded
+from fakes.until import until
 
 from upwhisk.common.errors import BadRequest, Unavailable
 from upwhisk.common.model.activation import encode_record
@@ -118,6 +120,31 @@ async def test_limits_that_are_not_allowed_any_more() -> None:
         assert invoked.record.response.status == "application error"
         assert "exceeds allowed threshold of 5000 milliseconds" in invoked.record.response.result["error"]
         assert platform.node.ran == []
+
+
+async def test_sequences_that_wait_when_the_platform_stops_go_on_at_the_next_start() -> None:
+    """Also one around another: neither ends, nothing is logged as a failure, and the caller has the id."""
+    async with rig(memory_mb=256) as first:
+        await first.action("held")
+        await first.action("a")
+        await first.action("inner", "a")
+        await first.action("outer", "inner")
+        first.node.behaviours["held"] = lambda message: None
+        await first.invoke("held", blocking=False)
+        waiting = asyncio.ensure_future(first.invoke("outer", {"n": 1}))
+        await until(lambda: first.balancer.queued == 1)
+        with structlog.testing.capture_logs() as said:
+            first.balancer.release_waiting()
+            invoked = await waiting
+            await until(lambda: not first.sequences.open)
+        assert invoked.record is None
+        assert {one["log_level"] for one in said} <= {"info"}
+    async with rig(first.store) as second:
+        await second.recovery.run()
+        await until(lambda: not second.sequences.open)
+        record = await second.record(invoked.activation_id)
+        assert record is not None
+        assert record.response.result == {"n": 1}
 
 
 async def test_a_sequence_goes_on_after_a_crash() -> None:

@@ -43,7 +43,7 @@ def test_what_json_reads_we_read(value: object) -> None:
     assert decode_json(json.dumps(value).encode(), 1000) == value
 
 
-@pytest.mark.parametrize("text", ["", "NaN", "1e999", "[1]]", '"\\ud800"', "\ufeff{}", "1" * 25])
+@pytest.mark.parametrize("text", ["", "NaN", "1e999", "[1]]", '"\\ud800"', "\ufeff{}", "1" * 4301])
 def test_what_is_refused(text: str) -> None:
     with pytest.raises(BadRequest) as caught:
         decode_json(text.encode(), 500)

@@ -46,12 +46,11 @@ def _operate(session: Session, where: Where, name: str, **arguments: Any) -> int
 
 
 def _tell(session: Session, result: Result, *, silent: bool = False) -> int:
-    text, code = result
     if session.output.form is not None:
-        session.output.data({"text": text, "code": code})
-    elif not (silent and code == 0):
-        session.output.text(text)
-    return min(code, _MAX_EXIT)
+        session.output.data({"text": result.text, "code": result.code} if result.data is None else result.data)
+    elif not (silent and result.code == 0):
+        session.output.text(result.text)
+    return min(result.code, _MAX_EXIT)
 
 
 def _namespace() -> Function:

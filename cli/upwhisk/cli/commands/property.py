@@ -105,7 +105,7 @@ def _build(client: Client) -> tuple[dict[str, str], Failure | None]:
 def set_(session: Session, args: tuple[str, ...], **given: str | None) -> None:
     """Write properties to ~/.wskprops, or to the file that WSK_CONFIG_FILE names."""
     host = given["apihost"]
-    if host:
+    if host is not None:
         _check_host(host)
     if given["namespace"]:
         _check_namespace(session, given["namespace"])

@@ -5,6 +5,8 @@ The numbers and texts are OpenWhisk's (`docs/wire.md`, "System limits").
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
 
 MIB = 1024 * 1024
@@ -37,8 +39,8 @@ class SystemLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     parameter_bytes: int = MIB
     payload_bytes: int = MIB
     result_bytes: int = MIB
-    body_bytes: int = 50 * MIB
-    json_depth: int = 500
+    body_bytes: Annotated[int, msgspec.Meta(ge=1024)] = 50 * MIB
+    json_depth: Annotated[int, msgspec.Meta(ge=8, le=800)] = 500
     sequence_length: int = 50
     blocking_wait_ms: int = 60_000
     list_default: int = 30

@@ -64,7 +64,7 @@ class LaterApi:
     """Parts of the API that later releases bring."""
 
     async def web(self, _request: Request) -> Reply:
-        raise NotYetAvailable("The web actions below /api/v1/web (and with them the API gateway)")
+        raise NotYetAvailable("The part of the API below /api/v1/web (web actions and the API gateway)")
 
 
 def platform_limits(limits: SystemLimits) -> dict[str, int]:

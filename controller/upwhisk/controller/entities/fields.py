@@ -13,7 +13,7 @@ import msgspec
 
 from upwhisk.common.errors import BadRequest, TooLarge
 from upwhisk.common.model.parameters import Parameter, Parameters, last_wins, merge_annotations
-from upwhisk.controller.json_body import check_integers, malformed_content
+from upwhisk.controller.json_body import malformed_content
 
 Field = msgspec.Raw | msgspec.UnsetType
 UNSET: Final = msgspec.UNSET
@@ -42,7 +42,6 @@ def value_of(field: Field) -> Any:
         value = _decode(field)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise malformed_content(str(error)) from None
-    check_integers(value)
     return UNSET if value is None else value
 
 
