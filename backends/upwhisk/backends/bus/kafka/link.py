@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import logging
 import os
@@ -127,7 +128,8 @@ class Link:
         connection.close(reason=CloseReason.SHUTDOWN)
         transport = getattr(protocol, "_transport", None)
         if transport is not None:
-            transport.abort()
+            with contextlib.suppress(AttributeError):  # a TLS transport that is closed already, in early releases of 3.11
+                transport.abort()
 
 
 def reason(error: BaseException) -> str:
