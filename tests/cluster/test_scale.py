@@ -12,6 +12,7 @@ from cluster.proxied import Proxied, most_at_once
 from cluster.test_fleet import SLEEPER, wait_for
 from fleet.fleet import Fleet
 from fleet.load import Load
+from fleet.metrics import metrics_of
 from fleet.occupancy import Occupancy, booked, work_taken
 from fleet.settings import Tuning
 from services.errors import Unavailable
@@ -33,6 +34,7 @@ def crowd() -> Iterator[Fleet]:
         missing(error)
     try:
         at(made, 0).deploy("nap", NAP)
+        wait_for(lambda: all(metrics_of(url)["upwhisk_controllers"] == 2 for url in made.urls), "controllers know each other")
         yield made
     finally:
         made.stop()

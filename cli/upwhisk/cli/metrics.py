@@ -78,6 +78,7 @@ class BalancerMetrics(Collector):
             "upwhisk_activations_queued", "Activations that wait for a permit", value=balancer.queued
         )
         yield GaugeMetricFamily("upwhisk_activations_in_flight", "Activations on nodes", value=balancer.in_flight)
+        yield GaugeMetricFamily("upwhisk_controllers", "Controllers that share the nodes", value=balancer.controllers)
         yield _counter("upwhisk_refusals", "Calls that were not accepted", "reason", balancer.refused)
         yield _counter(
             "upwhisk_hand_overs_returned", "Hand-overs to nodes without an outcome", "reason", balancer.came_back

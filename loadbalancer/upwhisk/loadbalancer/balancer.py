@@ -105,6 +105,11 @@ class Balancer(Resource):
         self._sending.handover = handover
         self._sending.refused_by(refused)
 
+    @property
+    def controllers(self) -> int:
+        """How many controllers divide the nodes, as far as this one knows."""
+        return self._view.controllers
+
     def share(self, controllers: int) -> None:
         """So many controllers divide the nodes between them."""
         self._view.share(controllers)

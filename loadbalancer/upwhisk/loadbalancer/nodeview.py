@@ -86,6 +86,11 @@ class NodeView:
 
     # -- what it is told ------------------------------------------------------------------------------------------
 
+    @property
+    def controllers(self) -> int:
+        """How many share the nodes."""
+        return self._controllers
+
     def share(self, controllers: int) -> None:
         """How many controllers share the nodes, this one included: each books an equal part of each. What is booked
         beyond a smaller part stays until its permits are back."""

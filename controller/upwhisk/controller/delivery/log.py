@@ -196,13 +196,12 @@ class ControllerLog(Resource):
 
     def _do_not_understand(self, message: Unreadable) -> None:
         """What may be in it (work that was accepted) must not be passed over, and nothing after it can be judged."""
-        reason = f"The log '{self.name}' cannot be read on: {message.reason}."
         if self._opened is None:
-            self._lose(reason)
+            self._lose(f"it cannot be read on: {message.reason}")
             return
         self._holds.released = self.lost = True
         if not self._opened.done():
-            self._opened.set_exception(UnreadableLog(reason))
+            self._opened.set_exception(UnreadableLog(f"The log '{self.name}' cannot be taken over: {message.reason}."))
 
     def _tell(self, message: Received, applied: Applied) -> None:
         if isinstance(message, Completion | Returned | Unreadable):
