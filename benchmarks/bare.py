@@ -35,7 +35,7 @@ class Bare:
     def __init__(self, body: bytes, file: Path) -> None:
         file.write_bytes(body)
         command = [sys.executable, __file__, str(file)]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True)
         assert self._process.stdout is not None
         self.url = f"http://127.0.0.1:{int(self._process.stdout.readline())}"
 

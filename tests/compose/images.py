@@ -45,7 +45,7 @@ class Images:
         ours = services((BASE,))["secrets"]["image"]
         with tempfile.TemporaryDirectory(prefix="uw-image-") as folder:
             shutil.copytree(STANDINS / "systemd", folder, dirs_exist_ok=True)
-            shutil.copytree(ROOT / "packaging/systemd", Path(folder) / "units")
+            shutil.copytree(ROOT / "compose/systemd", Path(folder) / "units")
             self._build(Path(folder), "upwhisk-compose/systemd", OURS=ours)
         return "upwhisk-compose/systemd"
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import textwrap
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from compose.callers import Api
@@ -143,7 +144,7 @@ def test_no_secret_is_seen_from_outside_of_its_service(stack: Stack) -> None:
     for service in services((BASE,)):
         shown = json.dumps(stack.inspect(service)) + stack.docker("logs", stack.container(service))
         if not is_one_shot(services((BASE,))[service]):
-            shown += stack.docker("top", stack.container(service), "-eo", "args")
+            shown += stack.docker("top", stack.container(service), "-eo", "pid,args")
         for name, value in texts.items():
             assert value not in shown, f"{name} in what is seen of {service}"
 
@@ -152,7 +153,7 @@ def test_processes_of_ours_are_not_root(stack: Stack) -> None:
     for service in ("controller-1", "controller-2"):
         assert stack.execute(service, "id", "-u").strip() == "10001"
     for service in ("couchdb", "kafka", "consul", "proxy"):
-        users = {line.split()[0] for line in stack.docker("top", stack.container(service), "-eo", "uid,args").splitlines()[1:] if "init" not in line}
+        users = {line.split()[0] for line in stack.docker("top", stack.container(service), "-eo", "uid,pid,args").splitlines()[1:] if "init" not in line}
         assert "0" not in users, service
 
 
@@ -170,6 +171,36 @@ def test_guests_reach_neither_services_nor_one_another(stack: Stack, api: Api) -
         assert found.pop("api") == 401, "the API is reached by its relay, which wants a login"
         assert "reached" not in found.values(), found
         assert len(found) == len(targets)
+
+
+def test_the_operators_commands(stack: Stack) -> None:
+    """docs/compose.md, "Operating"."""
+
+    def operate(*words: str, options: tuple[str, ...] = ()) -> str:
+        return stack.compose((BASE,), "run", "--rm", "--no-deps", *options, "init", *words, within_s=90)
+
+    assert operate("node", "list").count(" up ") == 2
+    operate("node", "drain", "invoker-1", "--reason", "new disk")
+    _until(lambda: "draining" in operate("node", "list"), "no drain")
+    operate("node", "undrain", "invoker-1")
+    _until(lambda: operate("node", "list").count(" up ") == 2, "the drain stays")
+    said = operate("admin", "user", "create", "alice", "--fleet")
+    key = said.strip().splitlines()[-1]
+    alice = Api(stack)
+    alice._key = key
+    assert alice.call("GET", "/api/v1/namespaces") == (200, ["alice"])
+    backup = stack.folder / "backup"
+    backup.mkdir()
+    os.chown(backup, 10001, 10001)
+    operate("admin", "backup", "/backup/monday", "--fleet", options=("--volume", f"{backup}:/backup"))
+    assert "alice" in (backup / "monday").read_text()
+
+
+def _until(condition: Callable[[], bool], what: str, deadline_s: float = 60.0) -> None:
+    deadline = time.monotonic() + deadline_s
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.2)
 
 
 def test_a_rolling_restart_fails_no_call(stack: Stack, api: Api) -> None:

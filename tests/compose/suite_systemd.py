@@ -115,7 +115,7 @@ def test_a_process_that_hangs_is_started_again(machine: Machine) -> None:
 
 @pytest.mark.parametrize(("unit", "role"), [("upwhisk-controller", "controller"), ("upwhisk-invoker", "invoker")])
 def test_a_process_of_a_fleet_runs_with_credentials(machine: Machine, unit: str, role: str) -> None:
-    settings = (ROOT / f"packaging/systemd/{role}.toml").read_text()
+    settings = (ROOT / f"compose/systemd/{role}.toml").read_text()
     for there, here in (
         ("https://couchdb.example.org:6984", "http://couchdb:5984"),
         ("kafka.example.org", "kafka"),

@@ -14,7 +14,7 @@ from compose.files import ROOT, leaves
 
 from upwhisk.common.settings import ServerSettings, load_settings
 
-FOLDER = ROOT / "packaging/systemd"
+FOLDER = ROOT / "compose/systemd"
 UNITS = sorted(FOLDER.glob("*.service"))
 
 

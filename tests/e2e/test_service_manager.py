@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from fakes.running import Running
 
+Platforms = Callable[..., Running]
 pytestmark = [pytest.mark.sandbox, pytest.mark.timeout(120)]
 
 
@@ -59,16 +60,14 @@ def _until(condition: Callable[[], bool], what: str, deadline_s: float = 10.0) -
         time.sleep(0.02)
 
 
-def test_a_service_manager_hears_ready_alive_and_stopping(tmp_path: Path, manager: Manager) -> None:
+def test_a_service_manager_hears_ready_alive_and_stopping(platforms: Platforms, manager: Manager) -> None:
     began = time.monotonic()
     environment = {"NOTIFY_SOCKET": str(manager.path), "WATCHDOG_USEC": "400000"}
-    platform = Running(tmp_path / "data", environment).start()
-    try:
-        _until(lambda: "READY=1" in manager.texts(), "not ready")
-        assert platform.call("GET", "//ping") == (200, "pong")
-        _until(lambda: manager.texts().count("WATCHDOG=1") >= 5, "the watchdog starves")
-    finally:
-        assert platform.stop() == 0
+    platform = platforms("data", environment).start()
+    _until(lambda: "READY=1" in manager.texts(), "not ready")
+    assert platform.call("GET", "//ping") == (200, "pong")
+    _until(lambda: manager.texts().count("WATCHDOG=1") >= 5, "the watchdog starves")
+    assert platform.stop() == 0
     texts = manager.texts()
     assert texts.count("READY=1") == 1
     assert texts.count("STOPPING=1") == 1
@@ -79,16 +78,16 @@ def test_a_service_manager_hears_ready_alive_and_stopping(tmp_path: Path, manage
     assert fed[0] > began
 
 
-def test_a_process_without_a_manager_tells_nobody(tmp_path: Path) -> None:
-    platform = Running(tmp_path / "data", {"NOTIFY_SOCKET": str(tmp_path / "nobody")}).start()
+def test_a_process_without_a_manager_tells_nobody(platforms: Platforms, tmp_path: Path) -> None:
+    platform = platforms("data", {"NOTIFY_SOCKET": str(tmp_path / "nobody")}).start()
     assert platform.stop() == 0
     assert "the service manager was not told" in platform.log.read_text()
 
 
-def test_a_strict_umask_does_not_close_the_root_to_guests(tmp_path: Path) -> None:
+def test_a_strict_umask_does_not_close_the_root_to_guests(platforms: Platforms) -> None:
     before = os.umask(0o077)
     try:
-        platform = Running(tmp_path / "data").start()
+        platform = platforms().start()
     finally:
         os.umask(before)
     code = {"python:default": "import os\ndef main(a):\n    return {'there': os.path.isdir('/usr/bin')}",

@@ -31,7 +31,9 @@ class Consumer:
         self.open.pop(index).done()
 
 
-async def subscribed(bus: MessageBus, consumer: Consumer, *, credits: int, topic: str = "t") -> Subscription:
-    subscription = bus.subscribe(topic, consumer, credits=credits)
+async def subscribed(
+    bus: MessageBus, consumer: Consumer, *, credits: int, topic: str = "t", whole: bool = False
+) -> Subscription:
+    subscription = bus.subscribe(topic, consumer, credits=credits, whole=whole)
     await subscription.start()
     return subscription

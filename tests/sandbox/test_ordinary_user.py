@@ -40,6 +40,7 @@ _PACKAGES = (
     "pytest",
     "pytest-asyncio",
     "pytest-timeout",
+    "structlog",
     "pluggy",
     "iniconfig",
     "packaging",

@@ -18,6 +18,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "controller": ("upwhisk.cli.commands.fleet:controller", "Run one controller of a fleet: the API and the load balancer."),
     "invoker": ("upwhisk.cli.commands.fleet:invoker", "Run one node of a fleet: takes work and runs it."),
     "init": ("upwhisk.cli.commands.fleet:init", "Make what a fleet needs in CouchDB, Kafka and Consul."),
+    "migrate": ("upwhisk.cli.commands.migrate:migrate", "Move everything from a data folder to a fleet's CouchDB, or back."),
     "node": ("upwhisk.cli.commands.node:node", "The nodes of a fleet: how they fare, draining."),
     "action": ("upwhisk.cli.commands.action:action", "Create, change, call and look at actions."),
     "activation": ("upwhisk.cli.commands.activation:activation", "Look at what ran: records, logs, results."),

@@ -86,7 +86,9 @@ class FleetController:
 
         def delivery(made: DeliveryPorts) -> Resource:
             fleet = FleetDelivery(store, hosting, made.balancer, made.recovery, made.sequences)
-            return fleet.connect(self._clock, max_age_s=settings.queue.max_age_s)
+            return fleet.connect(
+                self._clock, max_age_s=settings.queue.max_age_s, node_lease_s=settings.node.lease_s
+            )
 
         def phase_of(id: ActivationId) -> str | None:
             work = next((each.ledger.pending[id] for each in hosting.logs() if id in each.ledger.pending), None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import socket
@@ -51,6 +52,12 @@ def tell_manager(text: str) -> None:
             sender.sendto(text.encode(), "\0" + address[1:] if address.startswith("@") else address)
         except OSError as error:
             log.warning("the service manager was not told", action="process.notify", reason=str(error))
+
+
+def spare_the_collector() -> None:
+    """What is there once a process is ready stays until its end: the cyclic garbage collector need not walk through it
+    again, which under load took a tenth of a second, every few thousand calls."""
+    gc.freeze()
 
 
 async def feed_watchdog() -> None:

@@ -22,7 +22,7 @@ from upwhisk.cli.health import StandaloneHealth
 from upwhisk.cli.listener_security import security_of
 from upwhisk.cli.metrics import ActivationMetrics, BalancerMetrics, PoolMetrics, process_collectors
 from upwhisk.cli.node_runtimes import NodeRuntimes
-from upwhisk.cli.processes import StopSignal, tell_manager
+from upwhisk.cli.processes import StopSignal, spare_the_collector, tell_manager
 from upwhisk.cli.service_watch import ServiceWatch
 from upwhisk.cli.version import installed_version
 from upwhisk.common.clock import SystemClock
@@ -36,6 +36,7 @@ from upwhisk.controller.api.admin_socket import AdminSocket
 from upwhisk.controller.api.server import ListenerSecurity
 from upwhisk.controller.app import Controller, ControllerParts
 from upwhisk.controller.auth import WatchedSubjects
+from upwhisk.controller.catalog import Catalog
 from upwhisk.invoker.app import InvokerNode, NodeParts
 
 log = structlog.get_logger(__name__)
@@ -84,6 +85,7 @@ class Standalone:
             controller, node = await self._start(stack, store)
             url = f"{self._security.scheme}://{shown_host(self._settings.server.host)}:{controller.server.port}"
             wskprops = write_wskprops(self._data, url, key)
+            spare_the_collector()
             ready(Ready(url, key, wskprops, self._findings, node.default_network.value))
             tell_manager("READY=1")
             await self._stop.wait()
@@ -97,9 +99,12 @@ class Standalone:
         logs = await stack.enter_async_context(load("logs", settings.plugins.logs)())
         runtimes = await asyncio.to_thread(NodeRuntimes.find, settings)
         factory = make_factory(runtimes, str(self._data / API_SOCKET))
-        parts = NodeParts(store, bus, registry, logs, factory, self._clock, runtimes.prewarm, store.journal)
+        catalog = Catalog(store.entities)
+        parts = NodeParts(
+            store, bus, registry, logs, factory, self._clock, runtimes.prewarm, store.journal, catalog.known
+        )
         node = self._node = InvokerNode(parts, settings, version=installed_version())
-        controller = self._controller(store, parts, runtimes)
+        controller = self._controller(store, parts, runtimes, catalog)
         await stack.enter_async_context(node)
         await self._measure(stack, parts, controller, node)
         await stack.enter_async_context(controller)
@@ -107,7 +112,9 @@ class Standalone:
         await self._administer(stack, store, controller)
         return controller, node
 
-    def _controller(self, store: ArtifactStore, shared: NodeParts, runtimes: NodeRuntimes) -> Controller:
+    def _controller(
+        self, store: ArtifactStore, shared: NodeParts, runtimes: NodeRuntimes, catalog: Catalog
+    ) -> Controller:
         assert self._node is not None
         parts = ControllerParts(
             store=store,
@@ -119,6 +126,7 @@ class Standalone:
             clock=self._clock,
             phase_of=self._node.phase_of,
             security=self._security,
+            catalog=catalog,
         )
         return Controller(parts, self._settings, unix_path=str(self._data / API_SOCKET))
 

@@ -115,14 +115,16 @@ class Returned(msgspec.Struct, frozen=True, kw_only=True, tag="returned"):
 
 
 class Accepted(msgspec.Struct, frozen=True, kw_only=True, tag="accepted"):
-    """Work that is kept until it is settled, and records that need no work (of triggers)."""
+    """Work that is kept until it is settled, and records that need no work (of triggers). Work that names a node was
+    handed to it before: somebody waited for it and does not any more."""
 
     messages: tuple[ActivationMessage, ...]
     records: tuple[Activation, ...] = ()
 
 
 class Dispatched(msgspec.Struct, frozen=True, kw_only=True, tag="dispatched"):
-    """Work is about to be handed to a node, to start its attempt number `attempt`; durable before it is sent."""
+    """Work is about to be handed to a node; durable before it is sent. `attempt`: which start it would be. It counts only
+    if no start of that number is known where it stands in the log."""
 
     activation_id: ActivationId
     node: NodeId
@@ -165,10 +167,12 @@ Entry = Accepted | Begun | Dispatched | Noted | Settled | Discarded | Carried
 class Bundle(msgspec.Struct, frozen=True, kw_only=True, tag="bundle"):
     """What a controller appends to its log in one piece. `owner` is its name for this log, used once: a bundle of an
     owner who is not the last one counts for nothing. `number` tells its writer which of its bundles came back;
-    `TAKES_OVER` makes its writer the owner, `STATES` says again who it is."""
+    `TAKES_OVER` makes its writer the owner, `STATES` says again who it is; `word` tells its writer which of these came
+    back."""
 
     owner: ControllerId
     number: int
+    word: int = 0
     entries: tuple[Entry, ...] = ()
     form: int = FORM
 

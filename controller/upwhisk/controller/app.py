@@ -78,6 +78,8 @@ class ControllerParts:
     phase_of: PhaseOf
     security: ListenerSecurity = field(default_factory=ListenerSecurity)
     delivery: MakeDelivery | None = None
+    catalog: Catalog | None = None
+    """One that a node in the same process reads too; None: its own."""
 
 
 class Controller(Resource):
@@ -96,7 +98,7 @@ class Controller(Resource):
             settings.queue,
             policy=settings.placement.policy,
         )
-        catalog = self._catalog = Catalog(parts.store.entities)
+        catalog = self._catalog = parts.catalog or Catalog(parts.store.entities)
         self._end_watch: Callable[[], None] = lambda: None
         self._sequences = Sequences(
             SequencePorts(

@@ -11,7 +11,7 @@ from typing import Final
 
 from upwhisk.common.clock import Clock
 from upwhisk.common.errors import NotAuthenticated
-from upwhisk.common.model.identity import Identity, NamespaceLimits, Subject
+from upwhisk.common.model.identity import UNLIMITED, Identity, NamespaceLimits, Subject
 from upwhisk.common.spi.store import SubjectStore
 
 MISSING: Final = "The resource requires authentication, which was not supplied with the request"
@@ -63,7 +63,7 @@ class Authenticator:
         for namespace in subject.namespaces:
             if namespace.uuid == user and hmac.compare_digest(namespace.key.encode(), key.encode()):
                 limits = await self._subjects.limits(namespace.name)
-                return Identity(subject.subject, namespace.name, user, limits or NamespaceLimits())
+                return Identity(subject.subject, namespace.name, user, limits or UNLIMITED)
         raise NotAuthenticated()
 
 

@@ -13,6 +13,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from upwhisk.common.errors import Conflict, DocumentMissing, InternalError, NotFound, RevisionConflict
+from upwhisk.common.messages import ActionRef
 from upwhisk.common.model import action as action_model
 from upwhisk.common.model import package as package_model
 from upwhisk.common.model import rule as rule_model
@@ -65,6 +66,12 @@ class Catalog:
     def warm(self, document_id: str) -> ResolvedAction | None:
         """The resolved action if it is cached."""
         return self._resolved.get(document_id)
+
+    def known(self, ref: ActionRef) -> Action | None:
+        """The action in exactly this revision, if it is cached: for a node in the same process."""
+        cached = self._cache.get(ref.document_id)
+        entity = None if cached is None else cached[0]
+        return entity if isinstance(entity, Action) and entity.revision == ref.revision else None
 
     async def resolve(self, name: EntityName) -> ResolvedAction | None:
         """The action with its package's parameters merged in; None if it, or its package, does not exist.

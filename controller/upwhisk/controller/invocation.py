@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import structlog
 
 from upwhisk.common.clock import Clock
+from upwhisk.common.deadlines import Deadlines
 from upwhisk.common.errors import BadRequest, NotYetAvailable, Unavailable
 from upwhisk.common.ids import new_activation_id
 from upwhisk.common.messages import ActivationMessage
 from upwhisk.common.model.activation import Activation, Status, failed
-from upwhisk.common.model.identity import NamespaceLimits
+from upwhisk.common.model.identity import UNLIMITED
 from upwhisk.common.model.limits import SystemLimits
 from upwhisk.common.spi.store import ArtifactStore
 from upwhisk.common.unfinished import fallback
@@ -24,9 +25,6 @@ from upwhisk.loadbalancer.balancer import Balancer
 from upwhisk.loadbalancer.pending import Stopping
 
 log = structlog.get_logger(__name__)
-
-_UNLIMITED = NamespaceLimits()
-
 
 @dataclass(frozen=True, slots=True)
 class InvocationPorts:
@@ -42,6 +40,7 @@ class InvocationService:
 
     def __init__(self, ports: InvocationPorts) -> None:
         self._ports = ports
+        self._late: Deadlines[asyncio.Future[None]] = Deadlines(_wake)
 
     async def invoke(self, call: Call) -> Invoked:
         """`BadRequest`, `Unavailable`, `NotYetAvailable`: nothing was accepted."""
@@ -50,7 +49,7 @@ class InvocationService:
         check_final(action, call.payload)
         if action.conductor:
             raise NotYetAvailable("The conductor annotation (compositions)")
-        self._check_room(call.identity.namespace)
+        self._check_room(call.identity.namespace, waits=call.blocking)
         # 2. The message, with an id of its own.
         message = message_of(
             call.identity,
@@ -78,10 +77,11 @@ class InvocationService:
 
     def _limits_problem(self, call: Call) -> str | None:
         """Limits that were allowed when the action was stored may not be any more."""
-        if call.identity.limits == _UNLIMITED:
+        limits = call.identity.limits
+        if limits is UNLIMITED or limits == UNLIMITED:
             return None
         try:
-            check_limits(call.action.action.limits, call.identity.limits, self._ports.limits)
+            check_limits(call.action.action.limits, limits, self._ports.limits)
         except BadRequest as refused:
             return refused.text
         return None
@@ -93,12 +93,12 @@ class InvocationService:
             await self._ports.store.journal.settle(record)
         return Invoked(message.activation_id, record if blocking else None)
 
-    def _check_room(self, namespace: str) -> None:
+    def _check_room(self, namespace: str, *, waits: bool) -> None:
         reason = self._ports.store.accepts_work()
         if reason is not None:
             self._ports.balancer.refused["store"] += 1
         else:
-            reason = self._ports.balancer.refusal(namespace)
+            reason = self._ports.balancer.refusal(namespace, waits=waits)
         if reason is not None:
             log.info("refused", action="invocation.refused", namespace=namespace, reason=reason)
             raise Unavailable()
@@ -107,22 +107,29 @@ class InvocationService:
         self, message: ActivationMessage, done: asyncio.Future[Activation], wait_ms: int
     ) -> Invoked:
         # 4. With one, the record is the answer; who waits too long gets an id that is durable by then.
+        await self._ended_or_late(done, wait_ms / 1000)
+        is_known = done.done() and not _is_stopped(done)
+        if is_known or self._ports.balancer.find(message.activation_id) is None:
+            return Invoked(message.activation_id, _outcome(done))
+        await self._keep(message)
+        return Invoked(message.activation_id, None)
+
+    async def _ended_or_late(self, done: asyncio.Future[Activation], wait_s: float) -> None:
+        """`done` itself stays as it is: whoever looks at it afterwards also sees what came in the last moment."""
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        done.add_done_callback(lambda _: _wake(waiter))
+        self._late.add(waiter, wait_s)
         try:
-            async with asyncio.timeout(wait_ms / 1000):
-                return Invoked(message.activation_id, await done)
-        except (TimeoutError, Stopping):
-            await self._keep(message)
-            return Invoked(message.activation_id, None)
+            await waiter
+        finally:
+            self._late.remove(waiter)
 
     async def _keep(self, message: ActivationMessage) -> None:
         """Make work durable that nobody waits for any longer."""
-        pending = self._ports.balancer.find(message.activation_id)
-        if pending is None:
-            return
         message.journalled = True
         journal = self._ports.store.journal
         accepting = journal.accept([message])
-        if pending.permit is not None:
+        if message.node:  # a node has it, or had it when it was lost: it may have started
             await journal.begin(message.activation_id, message.attempt)
         await accepting
 
@@ -137,3 +144,20 @@ class InvocationService:
         except (TimeoutError, Unavailable):
             # Late, or the platform stops: the sequence is durable and goes on.
             return Invoked(message.activation_id, None)
+
+
+def _wake(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)
+
+
+def _is_stopped(done: asyncio.Future[Activation]) -> bool:
+    return not done.cancelled() and isinstance(done.exception(), Stopping)
+
+
+def _outcome(done: asyncio.Future[Activation]) -> Activation:
+    """`Unavailable`: it is not known how the work ended, or it was given up."""
+    error = Unavailable() if not done.done() or done.cancelled() else done.exception()
+    if error is not None:
+        raise Unavailable() if isinstance(error, Stopping) else error
+    return done.result()

@@ -14,7 +14,7 @@ from upwhisk.common.spi.store import Journal
 from upwhisk.common.unfinished import fallback
 from upwhisk.controller.sequence import Sequences
 from upwhisk.loadbalancer.balancer import Balancer
-from upwhisk.loadbalancer.pending import Pending
+from upwhisk.loadbalancer.pending import Pending, Phase
 
 CANCELLED = "The activation was cancelled before it had started."
 PhaseOf = Callable[[ActivationId], str | None]
@@ -42,7 +42,7 @@ class LiveView:
             "activationId": id,
             "name": message.action.name,
             "state": self._state(pending),
-            "node": pending.permit.node if pending.permit is not None else None,
+            "node": message.node or None,
             "attempt": message.attempt,
             "accepted": message.accepted_ms,
             "ageMs": max(0, self._clock.now_ms() - message.accepted_ms),
@@ -65,9 +65,12 @@ class LiveView:
         message = pending.message
         response = failed(Status.WHISK_ERROR, CANCELLED)
         record = fallback(message, response, now_ms=self._clock.now_ms(), kind=message.demand.kind)
-        await self._journal.settle(record)
-        if not pending.done.done():
-            pending.done.set_result(record)
+        try:
+            await (self._journal.settle(record) if message.stored else self._journal.discard(id))
+        except BaseException:
+            self._balancer.requeue(pending)
+            raise
+        self._balancer.resolve(pending, record)
         return True
 
     def _find(self, namespace: str, id: ActivationId) -> Pending | None:
@@ -75,6 +78,6 @@ class LiveView:
         return pending if pending is not None and pending.message.namespace == namespace else None
 
     def _state(self, pending: Pending) -> str:
-        if pending.permit is None:
+        if pending.phase is Phase.QUEUED:
             return "queued"
         return self._phase_of(pending.message.activation_id) or "dispatched"

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from enum import Enum, auto
 
 import structlog
 
@@ -20,40 +19,18 @@ from upwhisk.common.spi.store import ArtifactStore, JournalEntry
 from upwhisk.common.unfinished import lost
 from upwhisk.controller.sequence import Sequences
 from upwhisk.controller.sequence_record import Progress, decode_progress
+from upwhisk.controller.verdict import MAX_ATTEMPTS, Verdict, judge
 from upwhisk.loadbalancer.balancer import Balancer
 from upwhisk.loadbalancer.pending import Pending
 
 log = structlog.get_logger(__name__)
 
-MAX_ATTEMPTS = 3
 STARTED = "The platform stopped while the action was running; it is not annotated retry-safe, so it was not run again."
 TRIED = f"The platform stopped while the action was running, {MAX_ATTEMPTS} times."
 EXPIRED = "The activation waited in the queue for longer than {:.0f} s."
 
-
-class Verdict(Enum):
-    RUN = auto()
-    GO_ON = auto()
-    END_STARTED = auto()
-    END_TRIED = auto()
-    END_EXPIRED = auto()
-
-
-def judge(entry: JournalEntry, *, now_ms: int, max_age_s: float) -> Verdict:
-    """What becomes of accepted work that has no record. Pure.
-
-    Work that had not started runs; work that had started runs again only if it is retry-safe, and at most three
-    times in all; a sequence goes on from its progress.
-    """
-    message = entry.message
-    if message.demand.kind == SEQUENCE:
-        return Verdict.GO_ON
-    if entry.attempt == 0:
-        expired = now_ms - message.accepted_ms > max_age_s * 1000
-        return Verdict.END_EXPIRED if expired else Verdict.RUN
-    if not message.retry_safe:
-        return Verdict.END_STARTED
-    return Verdict.RUN if entry.attempt < MAX_ATTEMPTS else Verdict.END_TRIED
+End = Callable[[ActivationMessage, Activation], Awaitable[bool]]
+"""Settles work, or discards it if its namespace stores no records; whether that counted: it may have ended meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,42 +47,47 @@ class Recovery:
 
     def __init__(self, ports: RecoveryPorts) -> None:
         self._ports = ports
+        self._end_in: End = self._end_in_store
+
+    def ends_by(self, end: End) -> None:
+        """Where work is ended; without a word, in the store's journal."""
+        self._end_in = end
 
     async def run(self) -> int:
         """Take up all that the journal holds; the nodes need not be there yet."""
         return await self.take_up(await self._ports.store.journal.pending())
 
     async def take_up(self, entries: Sequence[JournalEntry]) -> int:
-        """Returns how many entries were taken up. Work that a living node still has stays there."""
+        """Returns how many entries were taken up. Work that a node was handed stays there, unless the node is lost."""
         under_way: dict[ActivationId, asyncio.Future[Activation]] = {}
-        now_ms = self._ports.clock.now_ms()
         sequences: list[JournalEntry] = []
         ending = []
         for entry in entries:
-            if entry.message.demand.kind != SEQUENCE and self._ports.balancer.is_alive(entry.message):
-                under_way[entry.message.activation_id] = self._ports.balancer.adopt(_taken_up(entry))
+            message = _taken_up(entry)
+            if message.demand.kind != SEQUENCE and self._ports.balancer.was_handed(message):
+                under_way[message.activation_id] = self._ports.balancer.adopt(message)
                 continue
-            match judge(entry, now_ms=now_ms, max_age_s=self._ports.max_age_s):
+            match self._verdict(entry):
                 case Verdict.RUN:
-                    under_way[entry.message.activation_id] = self._publish(entry)
+                    message.attempt = entry.attempt + 1
+                    under_way[message.activation_id] = self._ports.balancer.publish(message)
                 case Verdict.GO_ON:
                     sequences.append(entry)
                 case Verdict.END_STARTED:
-                    ending.append(self._end(entry.message, STARTED))
+                    ending.append(self._end(message, STARTED))
                 case Verdict.END_TRIED:
-                    ending.append(self._end(entry.message, TRIED))
+                    ending.append(self._end(message, TRIED))
                 case Verdict.END_EXPIRED:
-                    ending.append(self._end(entry.message, EXPIRED.format(self._ports.max_age_s)))
+                    ending.append(self._end(message, EXPIRED.format(self._ports.max_age_s)))
         await asyncio.gather(*ending)
         self._go_on(sequences, under_way)
         if entries:
             log.info("recovered", action="recovery.done", entries=len(entries), ended=len(ending))
         return len(entries)
 
-    def _publish(self, entry: JournalEntry) -> asyncio.Future[Activation]:
-        message = _taken_up(entry)
-        message.attempt = entry.attempt + 1
-        return self._ports.balancer.publish(message)
+    def _verdict(self, entry: JournalEntry) -> Verdict:
+        now_ms, max_age_s = self._ports.clock.now_ms(), self._ports.max_age_s
+        return judge(entry.message, entry.attempt, now_ms=now_ms, max_age_s=max_age_s)
 
     def _go_on(
         self, entries: Sequence[JournalEntry], under_way: dict[ActivationId, asyncio.Future[Activation]]
@@ -121,23 +103,22 @@ class Recovery:
             under_way[message.activation_id] = done
 
     async def _end(self, message: ActivationMessage, reason: str) -> Activation:
-        journal = self._ports.store.journal
         record = lost(message, reason, now_ms=self._ports.clock.now_ms())
-
-        async def settle() -> None:
-            if message.stored:
-                await journal.settle(record)
-            else:
-                await journal.discard(message.activation_id)
-
-        await kept_trying(settle, what="end of work that cannot go on")
+        await kept_trying(lambda: self._end_in(message, record), what="end of work that cannot go on")
         return record
+
+    async def _end_in_store(self, message: ActivationMessage, record: Activation) -> bool:
+        journal = self._ports.store.journal
+        if message.stored:
+            return await journal.settle(record)
+        await journal.discard(message.activation_id)
+        return True
 
     async def expire(self, pending: Pending) -> None:
         """End work that the balancer gave up, and tell who waits for it."""
         record = await self._end(pending.message, EXPIRED.format(self._ports.max_age_s))
-        if not pending.done.done():
-            pending.done.set_result(record)
+        if self._ports.balancer.find(pending.message.activation_id) is pending:  # else a node's outcome came before
+            self._ports.balancer.resolve(pending, record)
 
 
 def _taken_up(entry: JournalEntry) -> ActivationMessage:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 
 import msgspec
 
@@ -16,6 +17,10 @@ from upwhisk.common.spi.store import EntityStore
 GONE = "Action could not be found or may have been deleted."
 UNREADABLE = "Action version is not compatible and cannot be invoked."
 UNFETCHED = "Action could not be fetched."
+
+
+KnownActions = Callable[[ActionRef], Action | None]
+"""An action in the very revision, if somebody in this process has it: then both hold the same code."""
 
 
 class ActionGone(Exception):
@@ -36,11 +41,19 @@ class Runnable(msgspec.Struct, frozen=True):
 
 
 class ActionCache:
-    """Least recently used first out, bounded by the bytes of code kept."""
+    """Least recently used first out, bounded by the bytes of code kept. `known`: asked before the store."""
 
-    def __init__(self, entities: EntityStore, default_network: Network, *, max_bytes: int = 64 * 1024 * 1024) -> None:
+    def __init__(
+        self,
+        entities: EntityStore,
+        default_network: Network,
+        known: KnownActions | None = None,
+        *,
+        max_bytes: int = 64 * 1024 * 1024,
+    ) -> None:
         self._entities = entities
         self._default_network = default_network
+        self._known = known
         self._max_bytes = max_bytes
         self._kept: OrderedDict[tuple[str, str], Runnable] = OrderedDict()
         self._bytes = 0
@@ -57,6 +70,11 @@ class ActionCache:
         runnable = self.cached(ref)
         if runnable is not None:
             return runnable
+        known = self._known(ref) if self._known is not None else None
+        action = known if known is not None else await self._read(ref)
+        return self._keep(ref, prepare(action, self._default_network))
+
+    async def _read(self, ref: ActionRef) -> Action:
         try:
             document = await self._entities.get(ref.document_id, attachment=True)
         except StoreUnavailable as error:
@@ -64,10 +82,9 @@ class ActionCache:
         if document is None or document.collection != "actions":
             raise ActionGone(GONE)
         try:
-            action = from_document(document)
+            return from_document(document)
         except msgspec.ValidationError as error:
             raise ActionUnfetched(UNREADABLE) from error
-        return self._keep(ref, prepare(action, self._default_network))
 
     def _keep(self, ref: ActionRef, runnable: Runnable) -> Runnable:
         self._kept[ref.document_id, ref.revision] = runnable

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import structlog
 
 from upwhisk.common.clock import Clock
+from upwhisk.common.deadlines import Deadlines
 from upwhisk.common.errors import ContainerCreateFailed, ContainerGone, ImageMissing
 from upwhisk.common.ids import ActivationId, NodeId
 from upwhisk.common.messages import ActivationMessage
@@ -65,6 +66,7 @@ class Runner:
         self._result_bytes = result_bytes
         self.running: dict[str, str] = {}
         self.tally = Tally()
+        self._long: Deadlines[Lease] = Deadlines(_watch)
         self.stopping = False
 
     async def run(self, delivery: Delivery) -> None:
@@ -77,6 +79,13 @@ class Runner:
             delivery.done()
         finally:
             del self.running[message.activation_id]
+
+    async def give_back(self, delivery: Delivery) -> None:
+        """It will not start here."""
+        message = delivery.message
+        assert isinstance(message, ActivationMessage)
+        await self._ports.handback.give_back(message)
+        delivery.done()
 
     async def _to_its_end(self, message: ActivationMessage) -> None:
         """The last border: whatever goes wrong in here that nobody thought of, the activation has its record."""
@@ -196,7 +205,7 @@ class Runner:
         clock, limit_ms = self._ports.clock, message.demand.timeout_ms
         self.running[message.activation_id] = "running"
         body = run_body(message, deadline_ms=clock.now_ms() + limit_ms, api_key=api_key)
-        watching = asyncio.get_running_loop().call_later(_WATCH_AFTER_S, _watch, lease)
+        self._long.add(lease, _WATCH_AFTER_S)
         began = clock.monotonic()
         try:
             answer = await lease.container.post(
@@ -208,7 +217,7 @@ class Runner:
             return self._death(gone, in_init=False)
         finally:
             phases.run = round((clock.monotonic() - began) * 1000, 3)
-            watching.cancel()
+            self._long.remove(lease)
         return outcomes.of_run(answer, self._result_bytes)
 
     def _death(self, gone: ContainerGone, *, in_init: bool) -> Outcome:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import math
 import os
-import time
 from dataclasses import dataclass
 
 import structlog
 
-from upwhisk.common.clock import Clock
+from upwhisk.common.clock import Clock, seconds_since_boot
 from upwhisk.common.errors import UpwhiskError
 from upwhisk.common.ids import NodeId, new_instance_id
 from upwhisk.common.resource import Resource
@@ -20,7 +19,7 @@ from upwhisk.common.spi.containers import ContainerFactory, ContainerSpec, Netwo
 from upwhisk.common.spi.logs import LogStore
 from upwhisk.common.spi.nodes import NodeRegistry, NodeReport
 from upwhisk.common.spi.store import DocumentStore, Journal
-from upwhisk.invoker.actions import ActionCache
+from upwhisk.invoker.actions import ActionCache, KnownActions
 from upwhisk.invoker.activation import Runner, RunnerPorts
 from upwhisk.invoker.consumer import Consumer
 from upwhisk.invoker.drains import Drains
@@ -35,13 +34,16 @@ log = structlog.get_logger(__name__)
 
 _CREDITS = 4096
 """Open activations on one node at most; its memory bounds them long before."""
+_ON_ITS_WAY_S = 1.0
+"""How long controllers may take to see that a node drains, and what they have sent to arrive."""
 _MIB = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class NodeParts:
     """What a node shares with the rest, chosen by name elsewhere. `prewarm`: kind -> how many to hold ready.
-    `journal`: of a platform in one process; in a fleet None, outcomes go to the controllers' logs by the bus."""
+    `journal` and `known`: of a platform in one process; in a fleet None, outcomes go to the controllers' logs by the bus,
+    and actions come from the store."""
 
     store: DocumentStore
     bus: MessageBus
@@ -51,6 +53,7 @@ class NodeParts:
     clock: Clock
     prewarm: dict[str, int]
     journal: Journal | None = None
+    known: KnownActions | None = None
 
 
 class InvokerNode(Resource):
@@ -67,7 +70,7 @@ class InvokerNode(Resource):
         self._heartbeat: Heartbeat | None = None
         self._drains: Drains | None = None
         lease_s = settings.node.lease_s if parts.journal is None else math.inf
-        self.standing = Standing(lease_s, _boot_time, new_instance_id)
+        self.standing = Standing(lease_s, seconds_since_boot, new_instance_id())
 
     @property
     def default_network(self) -> Network:
@@ -101,7 +104,7 @@ class InvokerNode(Resource):
         assert self.pool is not None
         ports = RunnerPorts(
             pool=self.pool,
-            actions=ActionCache(parts.store.entities, self.default_network),
+            actions=ActionCache(parts.store.entities, self.default_network, parts.known),
             keys=KeyRing(parts.store.subjects, parts.clock),
             handback=self._handback(node),
             logs=parts.logs,
@@ -163,12 +166,15 @@ class InvokerNode(Resource):
         return self.runner.running.get(id) if self.runner is not None else None
 
     async def drain(self, deadline_s: float) -> bool:
-        """Take no more; wait for what runs; then end it. True if everything ended by itself."""
+        """Take no more; wait for what runs; then end it. True if everything ended by itself. What controllers send before
+        they see it is given back."""
         if self._consumer is None or self.runner is None or self._heartbeat is None or self._drains is None:
             return True
         self._drains.stopping = True
+        self._consumer.return_new()
         await self._tell_now(self._heartbeat)
-        await self._consumer.stop_taking()
+        if self._parts.journal is None:
+            await self._parts.clock.sleep(_ON_ITS_WAY_S)
         if await self._consumer.wait_idle(deadline_s):
             return True
         self.runner.stopping = True
@@ -193,11 +199,6 @@ class InvokerNode(Resource):
                 await asyncio.wait_for(part.aclose(), 15.0)
             except TimeoutError:
                 log.error("did not stop in time", action="invoker.stop_late", part=type(part).__name__)
-
-
-def _boot_time() -> float:
-    """Seconds that also pass while the machine is suspended: a lease must not outlive a sleep."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def machine_memory_mb() -> int:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TypeGuard
+
 import structlog
 
-from upwhisk.common.forms import Unreadable
+from upwhisk.common.forms import Received, Unreadable
 from upwhisk.common.ids import NodeId
 from upwhisk.common.messages import ActivationMessage, Returned
 from upwhisk.common.resource import Resource
@@ -12,7 +14,7 @@ from upwhisk.common.retry import kept_trying
 from upwhisk.common.spi.bus import Delivery, MessageBus, Subscription, controller_topic, node_topic
 from upwhisk.common.tasks import TaskOwner
 from upwhisk.invoker.activation import Runner
-from upwhisk.invoker.standing import Standing
+from upwhisk.invoker.standing import Standing, Take
 
 log = structlog.get_logger(__name__)
 
@@ -28,6 +30,7 @@ class Consumer(Resource):
         self._credits = credits
         self._tasks = TaskOwner("activation", bound=credits + 1)
         self._subscription: Subscription | None = None
+        self._returning = False
 
     async def start(self) -> None:
         self._subscription = self._bus.subscribe(node_topic(self._node), self._deliver, credits=self._credits)
@@ -35,14 +38,23 @@ class Consumer(Resource):
 
     def _deliver(self, delivery: Delivery) -> None:
         message = delivery.message
-        if isinstance(message, Unreadable) and message.type == "activation" and message.controller:
-            self._tasks.start(self._give_back(message, delivery), "unread")
-            return
-        if not isinstance(message, ActivationMessage) or not self._standing.take(message):
+        take = self._standing.take(message) if _is_work(message) else Take.DROP
+        if take is Take.DROP:
             log.info("not ours to run", action="consumer.dropped", message=type(message).__name__)
             delivery.done()
-            return
-        self._tasks.start(self._runner.run(delivery), "activation")
+        elif isinstance(message, Unreadable):
+            self._tasks.start(self._give_back(message, delivery), "unread")
+        else:
+            self._tasks.start(self._live(delivery, returned=self._returning or take is Take.RETURN), "activation")
+
+    async def _live(self, delivery: Delivery, *, returned: bool) -> None:
+        message = delivery.message
+        assert isinstance(message, ActivationMessage)
+        if returned:
+            await self._runner.give_back(delivery)
+        else:
+            await self._runner.run(delivery)
+        self._standing.finished(message)
 
     async def _give_back(self, message: Unreadable, delivery: Delivery) -> None:
         """Another node may be able to read it; else it waits for one that is."""
@@ -57,10 +69,15 @@ class Consumer(Resource):
         topic = controller_topic(message.controller)
         await kept_trying(lambda: self._bus.send(topic, returned), what=f"answer to {message.controller}")
         delivery.done()
+        self._standing.finished(message)
 
     @property
     def open(self) -> int:
         return len(self._tasks)
+
+    def return_new(self) -> None:
+        """From now on what comes is given back at once."""
+        self._returning = True
 
     async def stop_taking(self) -> None:
         if self._subscription is not None:
@@ -73,3 +90,9 @@ class Consumer(Resource):
     async def aclose(self) -> None:
         await self.stop_taking()
         await self._tasks.aclose(grace_s=5.0)
+
+
+def _is_work(message: Received) -> TypeGuard[ActivationMessage | Unreadable]:
+    if isinstance(message, Unreadable):
+        return message.type == "activation" and bool(message.controller)
+    return isinstance(message, ActivationMessage)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from abc import ABC, abstractmethod
 
 import structlog
@@ -18,6 +19,7 @@ from upwhisk.invoker.standing import Standing
 log = structlog.get_logger(__name__)
 
 STOPPING = "the node is stopping"
+LAPSED = "the node was not heard of for too long to start it"
 
 
 class Handback(ABC):
@@ -77,14 +79,18 @@ class StoreHandback(Handback):
 
 
 class BusHandback(Handback):
-    """In a fleet: everything goes to the log of the controller that answers for the work."""
+    """In a fleet: everything goes to the log of the controller that answers for the work. Each hand-over gets an outcome
+    or is given back."""
 
     def __init__(self, bus: MessageBus, node: NodeId, standing: Standing) -> None:
         self._bus = bus
         self._node = node
         self._standing = standing
+        self._changed = asyncio.Event()
+        standing.on_change(self._tell)
 
     async def begin(self, message: ActivationMessage) -> bool:
+        await self._wait_for_membership(message)
         if not self._standing.may_start(message):
             return False
         if message.journalled:
@@ -102,15 +108,23 @@ class BusHandback(Handback):
         await self._send(message, completion_of(message, self._node, record))
 
     async def give_back(self, message: ActivationMessage) -> None:
-        if self._standing.is_of_now(message):
-            returned = Returned(
-                activation_id=message.activation_id,
-                node=self._node,
-                attempt=message.attempt,
-                dispatch=message.dispatch,
-                reason=STOPPING,
-            )
-            await self._send(message, returned)
+        returned = Returned(
+            activation_id=message.activation_id,
+            node=self._node,
+            attempt=message.attempt,
+            dispatch=message.dispatch,
+            reason=STOPPING if self._standing.may_start(message) else LAPSED,
+        )
+        await self._send(message, returned)
+
+    async def _wait_for_membership(self, message: ActivationMessage) -> None:
+        """While the registry is away a node cannot know whether it is still a member, nor would another one."""
+        while self._standing.is_of_now(message) and not self._standing.is_member:
+            await self._changed.wait()
+
+    def _tell(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()
 
     async def _send(self, message: ActivationMessage, answer: Begun | Completion | Returned) -> None:
         topic = controller_topic(message.controller)

@@ -51,6 +51,7 @@ class Heartbeat(Resource):
 
     async def aclose(self) -> None:
         await self._tasks.aclose(grace_s=0.0)
+        self._standing.resign()
         try:
             await self._registry.leave(self._base.node)
         except UpwhiskError as error:

@@ -16,20 +16,25 @@ from upwhisk.common.messages import ActivationMessage, Completion, Returned
 from upwhisk.common.model.activation import Activation
 from upwhisk.common.model.placed import Why
 from upwhisk.common.resource import Resource
+from upwhisk.common.retry import backoff_s
 from upwhisk.common.settings import QueueSettings
-from upwhisk.common.spi.bus import MessageBus, node_topic
+from upwhisk.common.spi.bus import MessageBus
 from upwhisk.common.tasks import TaskOwner
 from upwhisk.loadbalancer.books import key_of
+from upwhisk.loadbalancer.losses import Losses, NodeLost
 from upwhisk.loadbalancer.node import Node
 from upwhisk.loadbalancer.nodeview import NodeView
-from upwhisk.loadbalancer.pending import Handover, NodeLost, Pending, Stopping, judged
+from upwhisk.loadbalancer.pending import Handover, Notify, Pending, Phase, Sending, Stopping, Turns, judged
 from upwhisk.loadbalancer.placement import Request, place
+from upwhisk.loadbalancer.presence import Meaning, Presence, meaning_of
 from upwhisk.loadbalancer.queue import FairQueue
 from upwhisk.loadbalancer.tally import Outcome
 
 log = structlog.get_logger(__name__)
 
 _SWEEP_S = 0.25
+_REMIND_EVERY = 20
+"""Sweeps after which silent nodes are reminded."""
 
 
 class Balancer(Resource):
@@ -39,27 +44,28 @@ class Balancer(Resource):
     """
 
     def __init__(self, bus: MessageBus, view: NodeView, clock: Clock, queue: QueueSettings, *, policy: str) -> None:
-        self._bus = bus
         self._view = view
         self._clock = clock
         self._settings = queue
         self._policy = policy
         self._queue: FairQueue[Pending] = FairQueue(queue.max_length, queue.max_length_per_namespace)
         self._pending: dict[ActivationId, Pending] = {}
-        self._to_send_again: dict[ActivationId, Pending] = {}
+        self._resting: dict[Pending, float] = {}
+        """Queued, but not to be placed before this time."""
+        self._sending = Sending(bus, clock, Turns(self._back, _ignore, self._unsent))
+        self._losses: Losses | None = None
         self._tasks = TaskOwner("balancer")
-        self._expired: Callable[[Pending], None] = _ignore
-        self._node_lost: NodeLost | None = None
+        self._expired: Notify = _ignore
         self._unanswered: NodeLost | None = None
-        self._handover: Handover | None = None
         self._answers_to: Callable[[], str] | None = None
         self.stopping = False
         self.refused: Counter[str] = Counter()
         self.came_back: Counter[str] = Counter()
 
     async def start(self) -> None:
-        self._view.on_lost(self._lose)
-        self._view.start(self._drain_queue)
+        if self._losses is not None:
+            self._view.on_lost(self._losses.changed)
+        self._view.start(self._view_changed)
         self._tasks.start(self._sweep(), "sweep")
 
     async def aclose(self) -> None:
@@ -67,42 +73,47 @@ class Balancer(Resource):
         self._view.close()
         await self._tasks.aclose(grace_s=0.0)
 
-    def on_expired(self, notify: Callable[[Pending], None]) -> None:
-        """`notify` is called with work that waited longer than the queue's `max_age_s`; it is forgotten here, and
-        whoever is told resolves its `done`."""
+    # -- how it is connected, before the start ----------------------------------------------------------------------
+
+    def on_expired(self, notify: Notify) -> None:
+        """`notify` is called with work that waited longer than the queue's `max_age_s`; whoever is told resolves it."""
         self._expired = notify
 
-    def on_unanswered(self, notify: NodeLost) -> None:
-        """`notify` is called with work whose node lives and does not say how it ended, and why; its permit is back."""
-        self._unanswered = notify
-
-    def on_node_lost(self, notify: NodeLost) -> None:
+    def on_node_lost(self, notify: NodeLost, *, lease_s: float) -> None:
         """`notify` is called with each work that a lost node had, and why it is lost. Its permit is back; whoever is
-        told calls `requeue`, or ends it and resolves its `done`. Without a word it stays known by its id."""
-        self._node_lost = notify
+        told calls `requeue`, or ends it and resolves it. `lease_s`: so long a node that is not listed any more may still
+        live. Without a word (in one process a node is no more lost than we are) it stays known by its id."""
+
+        def lost(pending: Pending, reason: str) -> None:
+            self.came_back["node_lost"] += 1
+            notify(pending, reason)
+
+        self._losses = Losses(self._view, self._clock, self._handed_to, lost, lease_s=lease_s)
+
+    def on_unanswered(self, notify: NodeLost) -> None:
+        """`notify` is called with work whose node lives and does not say how it ended, and why; its permit is back. Whoever
+        is told ends it and resolves it."""
+        self._unanswered = notify
 
     def answers_to(self, name: Callable[[], str]) -> None:
         """Where nodes send what becomes of work that no journal holds: the topic of this name."""
         self._answers_to = name
 
+    def hand_over_by(self, handover: Handover, refused: Notify) -> None:
+        """Journalled work is sent only once `handover` is done; if that fails, it waits for another try; if it says no,
+        `refused` is told, who calls `requeue`, `forget`, or ends it and resolves it."""
+        self._sending.handover = handover
+        self._sending.refused_by(refused)
+
     def share(self, controllers: int) -> None:
         """So many controllers divide the nodes between them."""
         self._view.share(controllers)
 
-    def give_up(self, controller: str) -> None:
-        """Forget the work that answers to this name: another controller goes on with it. Who waits is told."""
-        for pending in [p for p in self._pending.values() if p.message.controller == controller]:
-            self._release(pending)
-            self._forget(pending)
-            self._fail(pending, Unavailable())
-
-    def hand_over_by(self, handover: Handover) -> None:
-        """Journalled work is sent only once `handover` is done; if that fails, it waits for another try."""
-        self._handover = handover
-
     # 1. Is there room at all? Asked before anything is made durable.
 
-    def refusal(self, namespace: str, count: int = 1) -> str | None:
+    def refusal(self, namespace: str, count: int = 1, *, waits: bool = False) -> str | None:
+        """Why `count` more activations of `namespace` cannot be taken, or None. `waits`: a caller waits for the record,
+        and is better told at once than after `queue.max_wait_s`."""
         if self.stopping:
             self.refused["stopping"] += 1
             return "the platform is stopping"
@@ -114,6 +125,9 @@ class Balancer(Resource):
         reason = self._queue.refusal(namespace, count)
         if reason is not None:
             self.refused["queue_full"] += 1
+        elif waits and (wait_s := self._queue.expected_s(namespace, self._clock.monotonic())) > self._settings.max_wait_s:
+            self.refused["queue_slow"] += 1
+            reason = f"the queue of namespace '{namespace}' takes {wait_s:.0f} s"
         return reason
 
     # 2. Publish: place and send now, or wait for a permit.
@@ -133,7 +147,7 @@ class Balancer(Resource):
                 self._drain_queue()
         return pending.done
 
-    # 3. Place it on a node and take the permit.
+    # 3. Place it on a node and take the permit; 4. hand it over (`pending.py`).
 
     def _try_dispatch(self, pending: Pending) -> bool:
         message = pending.message
@@ -148,201 +162,179 @@ class Balancer(Resource):
         pending.permit = permit
         message.placed = Why(decision.policy, decision.considered, decision.refused, decision.counts, decision.warm)
         message.node, message.incarnation = NodeId(permit.node), self._view.incarnation(permit.node) or ""
-        message.dispatch += 1
-        if self._handover is not None and message.journalled:
-            self._announce(pending, self._handover(message))
-        else:
-            self._send(pending)
+        self._sending.hand_over(pending)
         return True
 
-    # 4. Hand it over, after that is durable where it has to be.
+    def _back(self, pending: Pending) -> None:
+        """It was not sent, or its node will not start it: place it once more."""
+        pending.take_back()
+        pending.phase = Phase.QUEUED
+        self._queue.push(pending.message.namespace, pending)
 
-    def _announce(self, pending: Pending, announcing: asyncio.Future[bool]) -> None:
-        dispatch = pending.message.dispatch
-
-        def announced(done: asyncio.Future[bool]) -> None:
-            if pending.permit is None or pending.message.dispatch != dispatch:
-                return  # its node was lost in the meantime
-            if done.cancelled() or done.exception() is not None:
-                self._release(pending)
-                self._queue.push(pending.message.namespace, pending)
-            elif done.result():
-                self._send(pending)
-            elif self._node_lost is not None:
-                self._release(pending)
-                self._node_lost(pending, "it had started there all the same")
-
-        announcing.add_done_callback(announced)
-
-    def _send(self, pending: Pending) -> None:
-        message = pending.message
-        pending.sent_at(self._clock.monotonic())
-        sending, dispatch = self._bus.send(node_topic(message.node), message), message.dispatch
-        if sending.done():
-            self._sent(pending, sending, dispatch)
-        else:
-            sending.add_done_callback(lambda done: self._sent(pending, done, dispatch))
-
-    def _sent(self, pending: Pending, sending: asyncio.Future[None], dispatch: int) -> None:
-        error = None if sending.cancelled() else sending.exception()
-        if pending.permit is None or pending.message.dispatch != dispatch:
+    def _given_back(self, pending: Pending) -> None:
+        """At once to another node; if that happens again, the nodes stop and we have not heard of it yet: later each time."""
+        pending.returned += 1
+        if pending.returned == 1:
+            self._back(pending)
             return
-        if isinstance(error, Unavailable):
-            self._unsent(pending, error)
-        elif error is not None or sending.cancelled():
-            self._unsent(pending, Unavailable())
+        pending.take_back()
+        pending.phase = Phase.QUEUED
+        self._resting[pending] = self._clock.monotonic() + backoff_s(pending.returned, first_s=_SWEEP_S)
+
+    def _end_rests(self) -> None:
+        now = self._clock.monotonic()
+        for pending in [each for each, until in self._resting.items() if until <= now]:
+            del self._resting[pending]
+            self._queue.push(pending.message.namespace, pending)
 
     def _unsent(self, pending: Pending, error: Unavailable) -> None:
-        """It may have arrived all the same: what is to be kept stays with this node and is sent to it again, which
-        knows a hand-over it has had; a caller who waits is told, and has no id."""
         self.came_back["not_sent"] += 1
-        if pending.message.journalled:
-            self._to_send_again[pending.message.activation_id] = pending
-        else:
-            self._release(pending)
-            self._fail(pending, error)
+        pending.release()
+        self._fail(pending, error)
 
-    def _send_again(self) -> None:
-        waiting, self._to_send_again = self._to_send_again, {}
-        for pending in waiting.values():
-            if pending.permit is not None:
-                self._send(pending)
+    # 5. The node's answer: permit back, caller answered, the next in the queue placed.
 
-    # 5. The node's completion: permit back, caller answered, the next in the queue placed.
-
-    def completed(self, message: Completion | Returned | Unreadable) -> None:
-        """What a node answered: an outcome, which counts whatever hand-over it is of, or work that it gives back."""
-        pending = self._pending.get(message.activation_id)
-        if isinstance(message, Unreadable):
-            self._not_understood(message, pending)
-            return
-        if isinstance(message, Completion):
-            if self._node_lost is not None:
-                self._view.report_outcome(message.node, judged(message.record))
-            if pending is not None:
-                self.resolve(pending, message.record)
-        elif pending is not None and pending.permit is not None and message.dispatch == pending.message.dispatch:
-            self._release(pending)
-            pending.returned += 1
-            self.came_back["returned"] += 1
-            if message.unread:  # so that it is not offered the same at once, again and again
-                self._view.report_outcome(message.node, Outcome.PLATFORM_ERROR)
-            self._queue.push(pending.message.namespace, pending)
+    def completed(self, answer: Completion | Returned | Unreadable, counted: bool | None = None) -> None:
+        """What a node answered, and whether the log of a fleet took it. An `Unreadable` is an outcome or a return."""
+        if counted and isinstance(answer, Completion):
+            self._view.report_outcome(answer.node, judged(answer.record))
+        pending = self._pending.get(answer.activation_id)
+        if pending is not None:
+            handed = pending.phase is Phase.HANDED
+            match meaning_of(answer, pending.message.dispatch, handed=handed, counted=counted):
+                case Meaning.ENDED:
+                    assert isinstance(answer, Completion)
+                    self.resolve(pending, answer.record)
+                case Meaning.NOT_STARTED:
+                    assert not isinstance(answer, Completion)
+                    self._not_started(pending, answer)
+                case Meaning.UNKNOWN:
+                    assert isinstance(answer, Unreadable)
+                    self._end_unknown(pending, f"node '{answer.node}' said it in a way that is not understood: {answer.reason}")
+                case Meaning.LATE:
+                    log.info("late answer", action="balancer.late", id=answer.activation_id, node=answer.node)
         if self._queue:
             self._drain_queue()
 
-    def _not_understood(self, message: Unreadable, pending: Pending | None) -> None:
-        """What a node said in a form that this release cannot read. A start is the log's to judge."""
-        if pending is None or pending.permit is None or message.dispatch != pending.message.dispatch:
-            return
-        if message.type == "returned":
-            returned = Returned(
-                activation_id=message.activation_id,
-                node=message.node,
-                attempt=message.attempt,
-                dispatch=message.dispatch,
-                reason=message.reason,
-                unread=True,
-            )
-            self.completed(returned)
-        elif message.type == "completion" and self._unanswered is not None:
-            self._release(pending)
-            self._unanswered(pending, f"node '{message.node}' answered in a way that is not understood: {message.reason}")
-            self._drain_queue()
+    def _not_started(self, pending: Pending, answer: Returned | Unreadable) -> None:
+        """Of another release than ours its node is not offered the same at once, again and again."""
+        self.came_back["returned"] += 1
+        if isinstance(answer, Unreadable) or answer.unread:
+            self._view.report_outcome(answer.node, Outcome.PLATFORM_ERROR)
+        self._given_back(pending)
+
+    def _end_unknown(self, pending: Pending, reason: str) -> None:
+        """It may have run, so it is not placed again."""
+        self._take_out(pending)
+        pending.release()
+        if self._unanswered is not None:
+            self._unanswered(pending, reason)
 
     def resolve(self, pending: Pending, record: Activation) -> None:
         """The final record is there: forget the work and tell who waits."""
-        self._pending.pop(pending.message.activation_id, None)
-        if pending.permit is None:
-            self._queue.remove(pending.message.namespace, pending)
-        self._release(pending)
+        self._forget(pending)
         if not pending.done.done():
             pending.done.set_result(record)
 
     def requeue(self, pending: Pending) -> None:
         """Place work once more whose hand-over counts for nothing any longer."""
-        if pending.message.activation_id in self._pending and pending.permit is None:
-            self._queue.push(pending.message.namespace, pending)
+        if self._pending.get(pending.message.activation_id) is pending and pending.phase is not Phase.QUEUED:
+            self._back(pending)
             self._drain_queue()
 
+    def forget(self, pending: Pending) -> None:
+        """It is somebody else's, or nobody's: who waits is told."""
+        self._forget(pending)
+        self._fail(pending, Unavailable())
+
+    def give_up(self, controller: str) -> None:
+        """Forget the work that answers to this name: another controller goes on with it."""
+        for pending in [p for p in self._pending.values() if p.message.controller == controller]:
+            self.forget(pending)
+
     def adopt(self, message: ActivationMessage) -> asyncio.Future[Activation]:
-        """Work that another controller handed to a node that still has it: take its permit and wait. It is sent again,
-        the same hand-over, in case the other died before it was sent; the node knows it if it has it."""
-        pending = Pending(message, asyncio.get_running_loop().create_future(), None)
-        pending.permit = self._view.book(message.node).force(key_of(message), message.demand)
+        """Work that another controller handed to a node: take its permit and wait. It is sent again, the same hand-over, in
+        case the other died before it was sent; the node knows it if it has it. If the node is lost, that is told."""
+        pending = Pending(message, asyncio.get_running_loop().create_future(), None, Phase.HANDED)
         self._pending[message.activation_id] = pending
-        self._send(pending)
+        if self._losses is None or self._losses.look_at(pending) is not Presence.GONE:
+            pending.permit = self._view.book(message.node).force(key_of(message), message.demand)
+            self._sending.send(pending)
         return pending.done
 
-    def is_alive(self, message: ActivationMessage) -> bool:
-        """Whether the node it was handed to is a member, still in the same incarnation."""
-        return bool(message.incarnation) and self._view.incarnation(message.node) == message.incarnation
+    def was_handed(self, message: ActivationMessage) -> bool:
+        """Whether a node of a fleet has it, or had it when it was lost: to be adopted."""
+        return self._losses is not None and bool(message.node)
 
-    def _lose(self, node: str, incarnation: str, reason: str) -> None:
-        if self._node_lost is None:
-            return  # in one process a node is no more lost than we are
-        for pending in list(self._pending.values()):
-            message = pending.message
-            if pending.permit is not None and message.node == node and message.incarnation == incarnation:
-                self._release(pending)
-                self.came_back["node_lost"] += 1
-                self._node_lost(pending, f"node '{node}': {reason}")
+    def _handed_to(self, node: str) -> list[Pending]:
+        return [p for p in self._pending.values() if p.phase is Phase.HANDED and p.message.node == node]
 
-    def _release(self, pending: Pending) -> None:
-        if pending.permit is not None:
-            pending.permit.release()
-            pending.permit = None
+    def _view_changed(self) -> None:
+        if self._losses is not None:
+            self._losses.look()
+        self._drain_queue()
 
     def _drain_queue(self) -> None:
         while self._queue and not self.stopping:
-            if not self._queue.pop_first(self._try_dispatch):
+            if not self._queue.pop_first(self._try_dispatch, self._clock.monotonic()):
                 return
 
     # 6. Waiting has an end.
 
     async def _sweep(self) -> None:
+        sweeps = 0
         while True:
             await self._clock.sleep(_SWEEP_S)
-            self._send_again()
-            self._look_at_unanswered()
-            if self._queue:
+            sweeps += 1
+            self._sending.again()
+            self._end_rests()
+            if self._losses is not None:
+                self._losses.look()
+                if sweeps % _REMIND_EVERY == 0:
+                    self._look_at_silent()
+            if self._queue or self._resting:
                 self._expire()
                 self._drain_queue()
 
-    def _look_at_unanswered(self) -> None:
-        """Nodes that live and do not answer. Their work may run on, so it is not placed again."""
-        if self._unanswered is None:
-            return
+    def _look_at_silent(self) -> None:
+        """Nodes that live and do not answer: they are reminded, until their time is up. Their work may run on, so it is not
+        placed again."""
         now = self._clock.monotonic()
-        for pending in [p for p in self._pending.values() if p.permit is not None and now >= p.answer_by > 0]:
+        for pending in list(self._pending.values()):
+            if self._unanswered is None or not pending.is_unanswered(now):
+                self._sending.remind(pending)
+                continue
             message = pending.message
             log.warning("no answer in time", action="balancer.unanswered", id=message.activation_id, node=message.node)
             self._view.report_outcome(message.node, Outcome.TIMEOUT, incarnation=message.incarnation)
-            self._release(pending)
-            self._unanswered(pending, f"node '{message.node}' did not say in time how the action ended")
+            self._end_unknown(pending, f"node '{message.node}' did not say in time how the action ended")
 
     def _expire(self) -> None:
         now, now_ms = self._clock.monotonic(), self._clock.now_ms()
-        for pending in [p for p in self._pending.values() if p.permit is None]:
+        for pending in [p for p in self._pending.values() if p.phase is Phase.QUEUED]:
             message = pending.message
             if pending.wait_until is not None and now >= pending.wait_until and not message.journalled:
-                self._forget(pending)
                 self.refused["no_permit_in_time"] += 1
                 log.info("no permit in time", action="balancer.waited", id=message.activation_id)
-                self._fail(pending, Unavailable())
+                self.forget(pending)
             elif now_ms - message.accepted_ms > self._settings.max_age_s * 1000:
-                self._forget(pending)
+                self._take_out(pending)
                 self._expired(pending)
 
+    def _take_out(self, pending: Pending) -> None:
+        """Whoever ends it resolves it."""
+        if pending.phase is Phase.QUEUED and self._resting.pop(pending, None) is None:
+            self._queue.remove(pending.message.namespace, pending)
+        pending.phase = Phase.ENDING
+
     def _forget(self, pending: Pending) -> None:
-        self._queue.remove(pending.message.namespace, pending)
+        self._take_out(pending)
+        pending.release()
         self._pending.pop(pending.message.activation_id, None)
 
     def _fail(self, pending: Pending, error: Unavailable) -> None:
         self._pending.pop(pending.message.activation_id, None)
-        if not pending.done.done():
-            pending.done.set_exception(error)
-            pending.done.exception()  # not every caller waits
+        pending.fail(error)
 
     # -- what others ask ------------------------------------------------------------------------------------------
 
@@ -351,22 +343,21 @@ class Balancer(Resource):
 
     def release_waiting(self) -> None:
         """Tell every blocking caller whose work has no permit yet that the platform stops (`Stopping`)."""
-        for pending in [p for p in self._pending.values() if p.permit is None]:
-            if not pending.done.done():
-                pending.done.set_exception(Stopping())
-                pending.done.exception()  # not every caller waits
+        for pending in [p for p in self._pending.values() if p.phase is Phase.QUEUED]:
+            pending.fail(Stopping())
 
     def withdraw(self, id: ActivationId) -> bool:
-        """Forget work that has no permit yet; False if it is under way or unknown."""
+        """Take work out that has no permit yet, for whoever ends and resolves it (or calls `requeue`); False if it is under
+        way or unknown."""
         pending = self._pending.get(id)
-        if pending is None or pending.permit is not None:
+        if pending is None or pending.phase is not Phase.QUEUED:
             return False
-        self._forget(pending)
+        self._take_out(pending)
         return True
 
     async def wait_answered(self, timeout_s: float) -> bool:
         """Wait for the outcomes of what nodes run for blocking callers."""
-        waited = [p.done for p in self._pending.values() if p.message.blocking and p.permit is not None]
+        waited = [p.done for p in self._pending.values() if p.message.blocking and p.phase is Phase.HANDED]
         if not waited:
             return True
         _, late = await asyncio.wait(waited, timeout=timeout_s)
@@ -379,12 +370,12 @@ class Balancer(Resource):
 
     @property
     def queued(self) -> int:
-        return len(self._queue)
+        return len(self._queue) + len(self._resting)
 
     @property
     def in_flight(self) -> int:
-        return len(self._pending) - len(self._queue)
+        return len(self._pending) - self.queued
 
 
 def _ignore(pending: Pending) -> None:
-    log.warning("expired work without an owner", action="balancer.expired", id=pending.message.activation_id)
+    log.warning("work without an owner", action="balancer.unowned", id=pending.message.activation_id)

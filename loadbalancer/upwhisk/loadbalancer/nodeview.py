@@ -75,6 +75,10 @@ class NodeView:
             book = self._books[node] = NodeBook(node, 0, controllers=self._controllers)
         return book
 
+    def knows(self, node: str) -> bool:
+        """Whether the registry lists it, be it as offline."""
+        return node in self._reports
+
     def incarnation(self, node: str) -> str | None:
         """Of a member that is not offline; else None."""
         report = self._reports.get(node)

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from itertools import count
 
 import pytest
+from fakes.logbus import Broker, LogBus
 
 from upwhisk.backends.bus.kafka import KafkaBus
 from upwhisk.backends.bus.memory import MemoryBus
@@ -19,15 +20,19 @@ def _memory(request: pytest.FixtureRequest) -> MessageBus:
     return MemoryBus()
 
 
+def _log(request: pytest.FixtureRequest) -> MessageBus:
+    return LogBus(Broker())
+
+
 def _kafka(request: pytest.FixtureRequest) -> MessageBus:
     broker = request.getfixturevalue("kafka")
     return KafkaBus(KafkaSettings(bootstrap=(broker.bootstrap,), prefix=f"contract{next(_numbers)}-"))
 
 
-BUSES: dict[str, Callable[[pytest.FixtureRequest], MessageBus]] = {"memory": _memory, "kafka": _kafka}
+BUSES: dict[str, Callable[[pytest.FixtureRequest], MessageBus]] = {"memory": _memory, "log": _log, "kafka": _kafka}
 
 
-@pytest.fixture(params=["memory", pytest.param("kafka", marks=pytest.mark.external_service)])
+@pytest.fixture(params=["memory", "log", pytest.param("kafka", marks=pytest.mark.external_service)])
 async def bus(request: pytest.FixtureRequest) -> AsyncIterator[MessageBus]:
     async with BUSES[request.param](request) as started:
         yield started

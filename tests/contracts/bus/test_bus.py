@@ -41,6 +41,27 @@ async def test_messages_come_in_the_order_of_their_sends(bus: MessageBus) -> Non
     assert consumer.messages == sent
 
 
+async def test_places_rise_from_the_first_message_of_a_topic(bus: MessageBus) -> None:
+    first, second = Consumer(), Consumer()
+    subscription = await subscribed(bus, first, credits=10, whole=True)
+    for _ in range(3):
+        await bus.send("t", message())
+    await until(lambda: len(first.deliveries) == 3)
+    assert [delivery.place for delivery in first.deliveries] == [0, 1, 2]
+    first.deliveries[0].done()
+    await subscription.aclose()
+    subscription = await subscribed(bus, second, credits=10, whole=True)
+    await until(lambda: len(second.deliveries) == 2)
+    assert [delivery.place for delivery in second.deliveries] == [1, 2]
+    await subscription.aclose()
+    await bus.remove_topic("t")
+    third = Consumer()
+    await bus.send("t", message())
+    await subscribed(bus, third, credits=10)
+    await until(lambda: len(third.deliveries) == 1)
+    assert third.deliveries[0].place == 0
+
+
 async def test_the_order_is_that_of_the_calls(bus: MessageBus) -> None:
     consumer, sent = Consumer(), [message() for _ in range(10)]
     await subscribed(bus, consumer, credits=100)
@@ -93,6 +114,7 @@ async def test_done_twice_returns_one_credit(bus: MessageBus) -> None:
     await subscribed(bus, consumer, credits=1)
     for _ in range(4):
         await bus.send("t", message())
+    await until(lambda: len(consumer.open) == 1)
     first = consumer.open.pop()
     first.done()
     await until(lambda: len(consumer.deliveries) == 2)
@@ -127,6 +149,28 @@ async def test_what_was_not_done_comes_again_to_the_next_subscription(bus: Messa
     await subscribed(bus, second, credits=10)
     await until(lambda: len(second.deliveries) >= 5)
     assert second.messages[:4] == [sent[0], sent[2], sent[3], sent[4]]
+
+
+async def test_a_whole_subscription_gets_what_was_done_behind_the_first_that_was_not(bus: MessageBus) -> None:
+    first, second, third, sent = Consumer(), Consumer(), Consumer(), [message() for _ in range(5)]
+    subscription = await subscribed(bus, first, credits=10, whole=True)
+    for each in sent:
+        await bus.send("t", each)
+    await until(lambda: len(first.deliveries) == 5)
+    for done in (0, 2, 4):
+        first.deliveries[done].done()
+    await subscription.aclose()
+    subscription = await subscribed(bus, second, credits=10, whole=True)
+    await until(lambda: len(second.deliveries) == 4)
+    assert second.messages == sent[1:]
+    for delivery in second.deliveries:
+        delivery.done()
+    await subscription.aclose()
+    await subscribed(bus, third, credits=10, whole=True)
+    later = message()
+    await bus.send("t", later)
+    await until(lambda: len(third.deliveries) == 1)
+    assert third.messages == [later]
 
 
 async def test_a_topic_has_one_subscriber_at_a_time(bus: MessageBus) -> None:

@@ -15,6 +15,7 @@ from upwhisk.common.model.parameters import Parameter
 from upwhisk.common.model.trigger import Trigger
 from upwhisk.common.names import EntityName
 from upwhisk.common.spi.store import Document
+from upwhisk.controller.accept import ref_and_demand
 from upwhisk.controller.catalog import CONCURRENT, CORRUPTED, WRONG_COLLECTION, Catalog
 
 
@@ -169,3 +170,14 @@ async def test_damaged_documents() -> None:
     await store.put(broken)
     with pytest.raises(InternalError, match=CORRUPTED):
         await Catalog(store).resolve(EntityName("ns", None, "a"))
+
+
+async def test_a_node_is_given_the_very_revision_or_nothing() -> None:
+    catalog = Catalog(CountingEntities())
+    first = await catalog.put(Action(name=EntityName("ns", None, "a"), exec=Exec("python:3.11", code="1")))
+    assert catalog.known(ref_and_demand(first)[0]) is first
+    second = await catalog.put(msgspec.structs.replace(first, exec=Exec("python:3.11", code="2")))
+    assert catalog.known(ref_and_demand(first)[0]) is None, "it is another by now"
+    assert catalog.known(ref_and_demand(second)[0]) is second
+    await catalog.delete(second)
+    assert catalog.known(ref_and_demand(second)[0]) is None

@@ -45,3 +45,18 @@ def test_removal() -> None:
     assert queue.remove("a", 1)
     assert not queue.remove("a", 1)
     assert not queue.waiting("a")
+
+
+def test_the_wait_to_be_expected() -> None:
+    queue: FairQueue[int] = FairQueue(1000, 1000)
+    for number in range(300):
+        queue.push("slow", number)
+    queue.push("quick", 0)
+    assert queue.expected_s("slow", 0.0) == 0.0, "nothing is known yet"
+    for second in range(100):
+        assert queue.pop_first(lambda entry: True, float(second))
+        if second == 1:
+            queue.push("quick", 0)
+    assert 190 < queue.expected_s("slow", 99.0) < 220
+    assert queue.expected_s("slow", 999.0) == 900.0, "it has stood still since"
+    assert queue.expected_s("nobody", 99.0) == 0.0

@@ -16,6 +16,7 @@ from upwhisk.backends.store.couchdb_body import body_of
 from upwhisk.backends.store.couchdb_changes import ChangeFeed
 from upwhisk.backends.store.couchdb_client import Call, CouchClient
 from upwhisk.backends.store.couchdb_entities import CouchEntities
+from upwhisk.backends.store.couchdb_inventory import CouchInventory
 from upwhisk.backends.store.couchdb_reach import Lane, Reach
 from upwhisk.backends.store.couchdb_retention import CouchRetention
 from upwhisk.backends.store.couchdb_subjects import CouchSubjects, NoSubjects
@@ -55,6 +56,7 @@ class CouchStore(DocumentStore):
         self._state = "not started"
         self.entities = CouchEntities(self._client)
         self.activations = CouchActivations(self._client)
+        self.inventory = CouchInventory(self._client, self.activations)
         self.subjects = NoSubjects()
         self.retention = CouchRetention(self._client, retention, self._clock)
 

@@ -46,7 +46,7 @@ class CouchActivations(ActivationStore):
             return None
         path = f"{self._database}/{escaped(key_of(namespace, id))}"
         answer = await self._client.send(Call(method="GET", path=path))
-        return None if answer.status == 404 else await self._record(read_json(answer, msgspec.Raw))
+        return None if answer.status == 404 else await self.read(read_json(answer, msgspec.Raw))
 
     async def list(self, query: ActivationQuery) -> list[bytes]:
         if not _is_plain(query):
@@ -56,7 +56,7 @@ class CouchActivations(ActivationStore):
 
         async def read(document: msgspec.Raw) -> bytes | None:
             async with room:
-                return await self._record(document)
+                return await self.read(document)
 
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(read(document)) for document in documents]
@@ -65,7 +65,7 @@ class CouchActivations(ActivationStore):
     async def count(self, query: ActivationQuery) -> int:
         return max(0, await self._pages.count(record_range(query)) - query.skip) if _is_plain(query) else 0
 
-    async def _record(self, document: msgspec.Raw) -> bytes | None:
+    async def read(self, document: msgspec.Raw) -> bytes | None:
         """The record in a document, or in its attachment. None if it has gone meanwhile, or is not ours."""
         try:
             record = record_of(document)

@@ -94,7 +94,7 @@ async def _read(client: CouchClient, name: str) -> AsyncIterator[list[Line]]:
         call = Call(method="GET", path=f"{client.database(name)}/_changes", query=query, timeout_s=LONG_S)
         page = read_json(await client.send(call), _Changes)
         since = page.last_seq
-        kept = [change for change in page.results if not _is_ours(change.id)]
+        kept = [change for change in page.results if not couchdb_prepare.is_ours(change.id)]
         yield [await _line(client, name, change) for change in kept]
         if len(page.results) < _PAGE:
             return
@@ -112,11 +112,6 @@ async def _line(client: CouchClient, name: str, change: _Change) -> Line:
     if answer.status == 404:  # replaced and compacted away: it comes again further down
         return Line(name, change.id)
     return Line(name, change.id, read_json(answer, msgspec.Raw))
-
-
-def _is_ours(id: str) -> bool:
-    """What `prepare` makes."""
-    return id.startswith("_design/") or id == couchdb_prepare.KEY_ID
 
 
 def _append(file: IO[bytes], lines: list[Any]) -> None:

@@ -28,6 +28,11 @@ _INIT = "run 'upwhisk init'"
 _RACES = 5
 
 
+def is_ours(id: str) -> bool:
+    """Whether `prepare` makes it: no document of users."""
+    return id.startswith("_design/") or id == KEY_ID
+
+
 async def greet(client: CouchClient) -> None:
     """`ConfigurationError` if what answers is no CouchDB."""
     answer = await client.send(Call(method="GET", path="/"))

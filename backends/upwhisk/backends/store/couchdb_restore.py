@@ -77,7 +77,7 @@ def _examine(source: Path) -> tuple[Head, Last]:
 async def _check_empty(client: CouchClient, name: str) -> None:
     call = Call(method="GET", path=f"{client.database(name)}/_all_docs", query={"limit": "5"})
     rows = read_json(await client.send(call), _Rows).rows
-    if any(not row.id.startswith("_design/") and row.id != couchdb_prepare.KEY_ID for row in rows):
+    if any(not couchdb_prepare.is_ours(row.id) for row in rows):
         database = client.settings.prefix + name
         raise DataFolderError(f"the database '{database}' is not empty: remove it, or restore with another couchdb.prefix")
 

@@ -24,14 +24,17 @@ from upwhisk.common.spi.store import (
     ActivationStore,
     ArtifactStore,
     Document,
+    Inventory,
     Journal,
     JournalEntry,
+    Page,
     StoreStatistics,
     Watcher,
 )
 
 T = TypeVar("T")
 _MIB = 1024 * 1024
+_PAGE_RECORDS = 10
 
 
 class MemoryRecord(msgspec.Struct, frozen=True):
@@ -91,6 +94,33 @@ class MemoryActivations(ActivationStore):
             or (bounds.max_mb and self.record_bytes > bounds.max_mb * _MIB)
             or (bounds.max_age_s and oldest.start < self._clock.now_ms() - bounds.max_age_s * 1000)
         )
+
+
+class MemoryInventory(Inventory):
+    """Everything is one page, but for records: small ones, so that whoever pages is tested."""
+
+    def __init__(self, entities: MemoryEntities, subjects: MemorySubjects, activations: MemoryActivations) -> None:
+        self._entities = entities
+        self._subjects = subjects
+        self._activations = activations
+
+    async def entities(self, after: str = "") -> Page[str]:
+        return Page(sorted(self._entities.documents), None)
+
+    async def subjects(self, after: str = "") -> Page[str]:
+        return Page(sorted(self._subjects.subjects), None)
+
+    async def limits(self, after: str = "") -> Page[str]:
+        return Page(sorted(self._subjects.namespace_limits), None)
+
+    async def records(self, after: str = "", *, since: int | None = None) -> Page[bytes]:
+        bodies = [each.body for each in self._activations.records.values() if since is None or each.start >= since]
+        begin = int(after or 0)
+        end = begin + _PAGE_RECORDS
+        return Page(bodies[begin:end], str(end) if end < len(bodies) else None)
+
+    async def stored(self, keys: Sequence[tuple[str, ActivationId]]) -> list[bytes | None]:
+        return [await self._activations.get(*key) for key in keys]
 
 
 class MemoryJournal(Journal):
@@ -177,6 +207,7 @@ class MemoryStore(ArtifactStore):
         self.entities = self._entities = MemoryEntities()
         self.subjects = self._subjects = MemorySubjects()
         self.activations = self._activations = MemoryActivations(retention, clock or SystemClock())
+        self.inventory = MemoryInventory(self._entities, self._subjects, self._activations)
         self.journal = self._journal = MemoryJournal(self._activations)
 
     async def start(self) -> None:

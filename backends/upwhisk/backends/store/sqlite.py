@@ -19,6 +19,7 @@ from upwhisk.backends.store.database import Readers, Writer, unavailable
 from upwhisk.backends.store.entities import SQLiteEntities
 from upwhisk.backends.store.folder import DataFolder
 from upwhisk.backends.store.follower import MAX_TAIL_BYTES, Follower
+from upwhisk.backends.store.inventory import SQLiteInventory
 from upwhisk.backends.store.journal import LoggedJournal
 from upwhisk.backends.store.ledger import Ledger
 from upwhisk.backends.store.lookup import Lookup
@@ -91,6 +92,7 @@ class SQLiteStore(ArtifactStore):
         self.activations = SQLiteActivations(self._ledger, self._queue, self._follower, self._readers)
         self.entities = SQLiteEntities(self._writer, self._readers)
         self.subjects = SQLiteSubjects(self._writer, self._readers, Sealer(key))
+        self.inventory = SQLiteInventory(self._follower, self._readers)
         self._key = key
         self._sweeper = asyncio.create_task(self._retention.run(), name="store-retention")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import IntEnum
 from typing import Any
 
@@ -72,3 +73,15 @@ def failed(status: Status, error: Any, size: int | msgspec.UnsetType = msgspec.U
 
 encode_record = msgspec.json.Encoder().encode
 decode_record = msgspec.json.Decoder(Activation).decode
+
+
+class _ExactResponse(Response, frozen=True, omit_defaults=True):
+    result: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+class _ExactActivation(Activation, frozen=True, kw_only=True, rename="camel"):
+    response: _ExactResponse
+
+
+decode_exact_record: Callable[[bytes], Activation] = msgspec.json.Decoder(_ExactActivation).decode
+"""With the result as the guest wrote it (`msgspec.Raw`), so that encoding gives the same bytes again."""

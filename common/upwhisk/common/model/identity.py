@@ -30,6 +30,10 @@ class NamespaceLimits(msgspec.Struct, frozen=True, omit_defaults=True, rename="c
     max_action_instances: int | None = None
 
 
+UNLIMITED = NamespaceLimits()
+"""Nothing was set."""
+
+
 class NamespaceKey(msgspec.Struct, frozen=True):
     """One namespace of a subject, with the credentials that select it. `uuid:key` is the login."""
 

@@ -20,12 +20,14 @@ class BusAbilities:
 
 
 class Delivery(ABC):
-    """One message handed to a consumer. Until `done` is called it counts as not consumed.
+    """One message handed to a consumer. Until `done` is called it counts as not consumed. `place`: rises within a topic;
+    0 is the first message since the topic was made.
 
     What this release cannot read comes too, as `Unreadable`: the subscriber sees to it that the work ends all the same.
     """
 
     message: Received
+    place: int
 
     @abstractmethod
     def done(self) -> None:
@@ -36,7 +38,8 @@ Deliver = Callable[[Delivery], None]
 
 
 class Subscription(Resource):
-    """`aclose` stops deliveries; what was not done is delivered again to the next subscription of the topic."""
+    """`aclose` stops deliveries; what was not done is delivered again to the next subscription of the topic, and perhaps what
+    was done behind it."""
 
     @abstractmethod
     def grant(self, credits: int) -> None:
@@ -64,8 +67,11 @@ class MessageBus(Resource):
         """
 
     @abstractmethod
-    def subscribe(self, topic: str, deliver: Deliver, *, credits: int) -> Subscription:
-        """Not started yet: `await subscription.start()` begins the deliveries."""
+    def subscribe(
+        self, topic: str, deliver: Deliver, *, credits: int, whole: bool = False
+    ) -> Subscription:
+        """Not started yet: `await subscription.start()` begins the deliveries. `whole`: what follows on the first message
+        that was not done comes too, in order, done or not, as if nobody had read it before."""
 
     @abstractmethod
     async def topics(self, prefix: str) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Generic, Literal, TypeVar
 
 import msgspec
 
@@ -19,6 +19,7 @@ from upwhisk.common.model.activation import Activation
 from upwhisk.common.model.identity import NamespaceLimits, Subject
 from upwhisk.common.resource import Resource
 
+T = TypeVar("T")
 Collection = Literal["actions", "packages", "triggers", "rules"]
 
 
@@ -152,6 +153,42 @@ class SubjectStore(ABC):
         """`DocumentMissing` if none are set."""
 
 
+class Page(msgspec.Struct, Generic[T], frozen=True):
+    """`next`: where the next page begins, None after the last one. A page may be empty and not the last."""
+
+    items: list[T]
+    next: str | None
+
+
+class Inventory(ABC):
+    """All that a store holds, whatever its namespaces, in pages that are bounded in number and bytes.
+
+    `after` is `next` of the page before, empty at first. What is there while all pages are read is told once; what comes
+    or goes meanwhile may be.
+    """
+
+    @abstractmethod
+    async def entities(self, after: str = "") -> Page[str]:
+        """Ids, ascending."""
+
+    @abstractmethod
+    async def subjects(self, after: str = "") -> Page[str]:
+        """Names, ascending."""
+
+    @abstractmethod
+    async def limits(self, after: str = "") -> Page[str]:
+        """Namespaces that have limits, ascending."""
+
+    @abstractmethod
+    async def records(self, after: str = "", *, since: int | None = None) -> Page[bytes]:
+        """Records as JSON, oldest first: by their writing or by their `start`, as the store keeps them. `since`: only
+        those that started then (ms) or later."""
+
+    @abstractmethod
+    async def stored(self, keys: Sequence[tuple[str, ActivationId]]) -> list[bytes | None]:
+        """For each namespace and id of one page of records, the record as JSON, or None."""
+
+
 class JournalEntry(msgspec.Struct, frozen=True, kw_only=True):
     """Accepted work without a final record. `attempt` is 0 until it was started; `progress` is what `note` kept."""
 
@@ -224,6 +261,7 @@ class DocumentStore(Resource):
     entities: EntityStore
     activations: ActivationStore
     subjects: SubjectStore
+    inventory: Inventory
 
     @abstractmethod
     def accepts_work(self) -> str | None:

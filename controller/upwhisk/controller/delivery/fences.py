@@ -6,15 +6,14 @@ import structlog
 
 from upwhisk.common.clock import Clock
 from upwhisk.common.errors import StoreUnavailable
-from upwhisk.common.messages import ActivationMessage
-from upwhisk.common.spi.store import JournalEntry
 from upwhisk.common.tasks import TaskOwner
 from upwhisk.common.unfinished import lost
 from upwhisk.controller.delivery.hosting import Hosting
 from upwhisk.controller.delivery.journal import LogJournal
-from upwhisk.controller.recovery import MAX_ATTEMPTS, Verdict, judge
+from upwhisk.controller.delivery.ledger import Work
+from upwhisk.controller.verdict import MAX_ATTEMPTS, Verdict, judge
 from upwhisk.loadbalancer.balancer import Balancer
-from upwhisk.loadbalancer.pending import Pending
+from upwhisk.loadbalancer.pending import Pending, Phase
 
 log = structlog.get_logger(__name__)
 
@@ -24,11 +23,6 @@ TRIED = f"The action was running on nodes that were lost, {MAX_ATTEMPTS} times; 
 UNANSWERED = "How the action ended is not known ({}); it may have run, so it was not run again."
 EXPIRED = "The activation waited for longer than {:.0f} s; its node was lost ({})."
 _AGAIN_S = 1.0
-
-
-def started_attempts(message: ActivationMessage, known: int | None) -> int:
-    """How many attempts may have started: what the log knows, or, of work that was never journalled, the last one."""
-    return message.attempt if known is None else known
 
 
 class Fences:
@@ -55,25 +49,23 @@ class Fences:
         """What the node said before it went may be in the log and not be read yet, above all of one that left in good order:
         the registry and the bus are not in step. So first everything that is in the log by now."""
         message = pending.message
-        log_ = self._hosting.named(message.controller) or self._hosting.log_of(message.activation_id)
-        try:
-            await log_.read_up()
-        except StoreUnavailable as error:
-            log.warning("judged without the log's end", action="fences.unread", id=message.activation_id, reason=str(error))
-        if self._balancer.find(message.activation_id) is pending and pending.permit is None:
+        if (log_ := self._hosting.named(message.controller)) is not None:
+            try:
+                await log_.read_up()
+            except StoreUnavailable as error:
+                log.warning("judged without the log's end", action="fences.unread", id=message.activation_id, reason=str(error))
+        if self._balancer.find(message.activation_id) is pending and pending.phase is Phase.ENDING:
             self._verdict(pending, reason)
 
     def _verdict(self, pending: Pending, reason: str) -> None:
-        message = pending.message
-        held = self._hosting.log_of(message.activation_id).ledger.pending.get(message.activation_id)
-        attempt = started_attempts(message, None if held is None else held.attempt)
-        entry = JournalEntry(message=message, attempt=attempt)
-        match judge(entry, now_ms=self._clock.now_ms(), max_age_s=self._max_age_s):
+        """What was never journalled may have started: nodes do not say so of it."""
+        message, work = pending.message, self._work(pending)
+        attempt = message.attempt if work is None else work.attempt
+        match judge(message, attempt, now_ms=self._clock.now_ms(), max_age_s=self._max_age_s):
             case Verdict.RUN | Verdict.GO_ON:
-                message.attempt = attempt + 1
-                self._balancer.requeue(pending)
+                self._run_again(pending, attempt + 1)
             case Verdict.END_STARTED:
-                self._end(pending, (UNKNOWN if held is None else STARTED).format(reason))
+                self._end(pending, (UNKNOWN if work is None else STARTED).format(reason))
             case Verdict.END_TRIED:
                 self._end(pending, TRIED.format(reason))
             case Verdict.END_EXPIRED:
@@ -81,6 +73,28 @@ class Fences:
 
     def unanswered(self, pending: Pending, reason: str) -> None:
         self._end(pending, UNANSWERED.format(reason))
+
+    def refused(self, pending: Pending) -> None:
+        """The log did not take a hand-over. It had started before, which we had not read yet; or it has ended, or was never
+        accepted, or is another controller's: then nobody here has to do with it any more."""
+        if self._work(pending) is None:
+            self._balancer.forget(pending)
+        else:
+            self._verdict(pending, pending.lost or "its controller did not know that it had started")
+
+    def _work(self, pending: Pending) -> Work | None:
+        message = pending.message
+        log = self._hosting.named(message.controller)
+        return None if log is None else log.ledger.pending.get(message.activation_id)
+
+    def _run_again(self, pending: Pending, attempt: int) -> None:
+        """What a caller waits for is journalled from here on, so that the former hand-over is fenced off for everybody."""
+        message = pending.message
+        if not message.journalled:
+            message.journalled = True
+            self._journal.accept([message])
+        message.attempt = attempt
+        self._balancer.requeue(pending)
 
     def _end(self, pending: Pending, reason: str) -> None:
         self._tasks.start(self._settle(pending, reason), "fence")
@@ -91,16 +105,13 @@ class Fences:
         record = lost(message, reason, now_ms=self._clock.now_ms())
         while self._balancer.find(message.activation_id) is pending:
             try:
-                if message.stored:
-                    counted = await self._journal.settle(record)
-                else:
-                    await self._journal.discard(message.activation_id)
-                    counted = True
+                await self._journal.end(message, record)
             except StoreUnavailable as error:
                 log.warning("not ended yet", action="fences.waiting", id=message.activation_id, reason=str(error))
                 await self._clock.sleep(_AGAIN_S)
                 continue
-            if counted:
+            if self._balancer.find(message.activation_id) is pending:
+                # Of a node's outcome we had been told before: what ended it is ours, of now or of an earlier try.
                 log.info("ended", action="fences.ended", id=message.activation_id, reason=reason)
                 self._balancer.resolve(pending, record)
             return

@@ -29,17 +29,19 @@ class FleetDelivery(Resource):
         self._sequences = sequences
         self._fences: Fences | None = None
 
-    def connect(self, clock: Clock, *, max_age_s: float) -> FleetDelivery:
+    def connect(self, clock: Clock, *, max_age_s: float, node_lease_s: float) -> FleetDelivery:
+        """`node_lease_s`: how long a node may go on without a sign of life."""
         journal, hosting, balancer = self._store.log_journal, self._hosting, self._balancer
-        self._fences = Fences(hosting, journal, balancer, clock, max_age_s=max_age_s)
+        fences = self._fences = Fences(hosting, journal, balancer, clock, max_age_s=max_age_s)
         hosting.answered = self._answered
         hosting.adopted = self._adopted
         hosting.lost = self._lost
         hosting.controllers_changed = balancer.share
-        balancer.hand_over_by(journal.dispatching)
-        balancer.on_node_lost(self._fences.node_lost)
-        balancer.on_unanswered(self._fences.unanswered)
+        balancer.hand_over_by(journal.dispatching, fences.refused)
+        balancer.on_node_lost(fences.node_lost, lease_s=node_lease_s)
+        balancer.on_unanswered(fences.unanswered)
         balancer.answers_to(lambda: hosting.own.name)
+        self._recovery.ends_by(journal.end)
         return self
 
     async def start(self) -> None:
@@ -50,8 +52,8 @@ class FleetDelivery(Resource):
             await self._fences.aclose()
         await self._hosting.aclose()
 
-    def _answered(self, message: Completion | Returned | Unreadable) -> None:
-        self._balancer.completed(message)
+    def _answered(self, answer: Completion | Returned | Unreadable, counted: bool) -> None:
+        self._balancer.completed(answer, counted)
 
     async def _adopted(self, log: ControllerLog) -> None:
         await self._recovery.take_up(entries_of(log))

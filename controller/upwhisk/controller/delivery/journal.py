@@ -8,11 +8,10 @@ from typing import TypeVar
 
 import msgspec
 
-from upwhisk.common.ids import ActivationId, ControllerId, NodeId
+from upwhisk.common.ids import ActivationId, ControllerId
 from upwhisk.common.messages import (
     Accepted,
     ActivationMessage,
-    Begun,
     Discarded,
     Dispatched,
     Entry,
@@ -28,7 +27,8 @@ T = TypeVar("T")
 
 
 class LogJournal(Journal):
-    """What belongs to a composition goes to the log that holds it, else to the log that holds the id, else to our own."""
+    """What belongs to a composition goes to the log that holds it, else to the log that holds the id, else to our own.
+    Every method raises `StoreUnavailable` while there is no log."""
 
     def __init__(self, hosting: Hosting) -> None:
         self._hosting = hosting
@@ -37,10 +37,11 @@ class LogJournal(Journal):
         log = self._hosting.log_of(messages[0].cause if messages else None)
         for message in messages:
             message.controller = ControllerId(log.name)
-        return _none(log.append([Accepted(messages=tuple(messages), records=tuple(records))]))
+        as_now = tuple(msgspec.structs.replace(message) for message in messages)
+        return _none(log.append([Accepted(messages=as_now, records=tuple(records))]))
 
     def dispatching(self, message: ActivationMessage) -> asyncio.Future[bool]:
-        """Durable before the message is sent to its node. False: it must not be sent, the work has gone on meanwhile."""
+        """Durable before the message is sent to its node. False: it must not be sent, as the log knows better."""
         entry = Dispatched(
             activation_id=message.activation_id,
             node=message.node,
@@ -48,17 +49,25 @@ class LogJournal(Journal):
             dispatch=message.dispatch,
             attempt=message.attempt,
         )
-        return _mapped(self._hosting.log_of(message.activation_id).append([entry]), lambda results: results[0])
+        return self._append_for(message, entry)
 
     def begin(self, id: ActivationId, attempt: int) -> Awaitable[None]:
-        return self._write(id, Begun(activation_id=id, node=NodeId(""), attempt=attempt))
+        """Nothing to write: nodes say themselves what they start, and an acceptance that names a node says it, too."""
+        begun: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        begun.set_result(None)
+        return begun
 
     def note(self, id: ActivationId, progress: bytes) -> Awaitable[None]:
-        return self._write(id, Noted(activation_id=id, progress=progress))
+        """All or nothing together with what is accepted next, in the same turn."""
+        return self._write(id, Noted(activation_id=id, progress=progress), with_next=True)
 
     def settle(self, record: Activation) -> Awaitable[bool]:
-        log = self._hosting.log_of(record.activation_id)
-        return _mapped(log.append([Settled(record=record)]), lambda results: results[0])
+        return _first(self._hosting.log_of(record.activation_id).append([Settled(record=record)]))
+
+    def end(self, message: ActivationMessage, record: Activation) -> Awaitable[bool]:
+        """Settle work in the log that holds it, or discard it if its namespace stores no records; whether that counted."""
+        entry = Settled(record=record) if message.stored else Discarded(activation_id=message.activation_id)
+        return self._append_for(message, entry)
 
     def discard(self, id: ActivationId) -> Awaitable[None]:
         return self._write(id, Discarded(activation_id=id))
@@ -66,8 +75,17 @@ class LogJournal(Journal):
     async def pending(self) -> list[JournalEntry]:
         return [entry for log in self._hosting.logs() for entry in entries_of(log)]
 
-    def _write(self, id: ActivationId, entry: Entry) -> Awaitable[None]:
-        return _none(self._hosting.log_of(id).append([entry]))
+    def _append_for(self, message: ActivationMessage, entry: Entry) -> asyncio.Future[bool]:
+        """To the log that answers for it; False if that is another controller's."""
+        log = self._hosting.named(message.controller)
+        if log is not None:
+            return _first(log.append([entry]))
+        given_up: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        given_up.set_result(False)
+        return given_up
+
+    def _write(self, id: ActivationId, entry: Entry, *, with_next: bool = False) -> Awaitable[None]:
+        return _none(self._hosting.log_of(id).append([entry], with_next=with_next))
 
 
 def entries_of(log: ControllerLog) -> list[JournalEntry]:
@@ -80,6 +98,10 @@ def entries_of(log: ControllerLog) -> list[JournalEntry]:
 
 def _none(appended: asyncio.Future[list[bool]]) -> asyncio.Future[None]:
     return _mapped(appended, lambda results: None)
+
+
+def _first(appended: asyncio.Future[list[bool]]) -> asyncio.Future[bool]:
+    return _mapped(appended, lambda results: results[0])
 
 
 def _mapped(appended: asyncio.Future[list[bool]], read: Callable[[list[bool]], T]) -> asyncio.Future[T]:

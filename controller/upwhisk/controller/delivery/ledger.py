@@ -6,18 +6,20 @@ same place comes to the same state, so an owner needs no other memory, and whoev
 Rules, in the order of the log:
 * A bundle counts only if it is of the last owner. Taking over makes its writer the owner. Owners say again who they are
   now and then, so that a reader who does not begin at the beginning knows it: what has to be read begins with such a word.
+  The beginning of a topic is a taking over; else it was removed and made anew by what came late, and that counts for nothing.
 * Work is accepted once; the first outcome that counts ends it, and every later one is dropped.
-* A start or an outcome counts only for the last hand-over (`dispatch`): a new one fences the earlier ones off.
-* A hand-over counts only if it starts the attempt after the last one that has started: who decided on it before a start
-  was read has to decide again.
+* A start, a return or an outcome counts only for the last hand-over (`dispatch`): a new one fences the earlier ones off.
+* A hand-over counts only if the start it is for has not happened by then: its writer may not have read that yet.
 * An outcome of work that was never accepted (somebody waited for it) counts, once.
-* What a node said in a form that is not read may have been a start: the work counts as started.
+* A start or an outcome in a form that is not read counts as a start: how it ended is for the owner to say.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import msgspec
 
@@ -40,6 +42,8 @@ from upwhisk.common.messages import (
     Settled,
 )
 from upwhisk.common.model.activation import Activation
+
+T = TypeVar("T")
 
 _STARTED = frozenset({"begun", "completion"})
 REMEMBERED = 100_000
@@ -75,10 +79,17 @@ class Applied:
 class Ledger:
     def __init__(self) -> None:
         self.owner = ControllerId("")
+        self._whole: bool | None = None
+        """Whether reading began at the beginning of the topic."""
         self.pending: dict[ActivationId, Work] = {}
         self._ended: OrderedDict[ActivationId, None] = OrderedDict()
+        self._returned_before: OrderedDict[ActivationId, int] = OrderedDict()
+        """Hand-overs that a node gave back whose work was not accepted by then, but may be."""
 
-    def apply(self, message: Received) -> Applied:
+    def apply(self, message: Received, place: int) -> Applied:
+        """`place`: of the message in the topic, 0 is its first."""
+        if self._whole is None:
+            self._whole = place == 0
         match message:
             case Bundle():
                 return self._bundle(message)
@@ -107,14 +118,22 @@ class Ledger:
         return True
 
     def _unread(self, message: Unreadable) -> bool:
+        """An owner's entries of such a form do not come here: nothing after them can be judged (`log.py`)."""
         if message.type == "returned":
             return self._returned(message)
         return message.type in _STARTED and self._begun(message)
 
     def _returned(self, returned: Returned | Unreadable) -> bool:
+        """The node's last word of that hand-over: it has not started it and will not, though it may have been about to."""
         work = self.pending.get(returned.activation_id)
-        if work is None or returned.dispatch != work.message.dispatch or work.begun:
+        if work is None:
+            before = self._returned_before.get(returned.activation_id, 0)
+            _remember(self._returned_before, returned.activation_id, max(before, returned.dispatch))
             return False
+        if returned.dispatch != work.message.dispatch:
+            return False
+        if work.begun:
+            work.begun, work.attempt = False, min(work.attempt, returned.attempt - 1)
         work.message.node, work.message.incarnation = NodeId(""), ""
         return True
 
@@ -123,6 +142,8 @@ class Ledger:
         work = self.pending.get(id_)
         if id_ in self._ended or (work is not None and completion.dispatch != work.message.dispatch):
             return Applied(counted=False)
+        if work is None and completion.journalled:
+            return Applied(counted=False)  # it was accepted, so it has ended, or is carried further on with a later hand-over
         applied = Applied(counted=True)
         self._end(id_, completion.record if completion.stored else None, applied)
         return applied
@@ -130,12 +151,11 @@ class Ledger:
     # -- what owners say ------------------------------------------------------------------------------------------
 
     def _bundle(self, bundle: Bundle) -> Applied:
-        if bundle.number == TAKES_OVER or (bundle.number == STATES and not self.owner):
+        if bundle.number == TAKES_OVER or (bundle.number == STATES and not self.owner and not self._whole):
             self.owner = bundle.owner
-            return Applied(counted=True, states_owner=True)
-        if bundle.owner != self.owner:
+        elif bundle.owner != self.owner:
             return Applied(counted=False)
-        if bundle.number == STATES:
+        if bundle.number in (TAKES_OVER, STATES):
             return Applied(counted=True, states_owner=True)
         applied = Applied(counted=True)
         for entry in bundle.entries:
@@ -167,7 +187,7 @@ class Ledger:
         if isinstance(entry, Noted):
             work.progress = entry.progress
             return True
-        if entry.attempt != work.attempt + 1 or entry.dispatch <= work.message.dispatch:
+        if entry.dispatch <= work.message.dispatch or entry.attempt <= work.attempt:
             return False
         work.message.node, work.message.incarnation = entry.node, entry.incarnation
         work.message.dispatch = entry.dispatch
@@ -177,16 +197,23 @@ class Ledger:
     def _accepted(self, entry: Accepted, applied: Applied) -> bool:
         for message in entry.messages:
             id_ = message.activation_id
-            if id_ not in self.pending and id_ not in self._ended:
-                self.pending[id_] = Work(msgspec.structs.replace(message))
-                applied.kept.append(id_)
+            if id_ in self.pending or id_ in self._ended:
+                continue
+            self.pending[id_] = work = Work(msgspec.structs.replace(message))
+            if self._returned_before.get(id_) == message.dispatch:
+                work.message.node, work.message.incarnation = NodeId(""), ""
+            elif message.node:  # it may have started: nodes do not say so of what nobody had accepted
+                work.attempt, work.begun = message.attempt, True
+            applied.kept.append(id_)
         for record in entry.records:
             self._settle(record.activation_id, record, applied)
         return True
 
     def _carried(self, entry: Carried, applied: Applied) -> bool:
+        """It counts if it says what is true at its place; else something happened on its way, and its time comes again."""
         id_ = entry.message.activation_id
-        if id_ in self._ended:
+        work = self.pending.get(id_)
+        if id_ in self._ended or (work is not None and _state(entry) != _state(work)):
             return False
         self.pending[id_] = Work(
             msgspec.structs.replace(entry.message), entry.attempt, begun=entry.begun, progress=entry.progress
@@ -202,11 +229,40 @@ class Ledger:
 
     def _end(self, id: ActivationId, record: Activation | None, applied: Applied) -> None:
         self.pending.pop(id, None)
-        self._ended[id] = None
-        if len(self._ended) > REMEMBERED:
-            self._ended.popitem(last=False)
+        _remember(self._ended, id, None)
+        applied.kept.append(id)
         if record is None:
             applied.ended.append(id)
         else:
-            applied.kept.append(id)
             applied.recorded.append(record)
+
+
+def _remember(ids: OrderedDict[ActivationId, T], id: ActivationId, what: T) -> None:
+    ids[id] = what
+    if len(ids) > REMEMBERED:
+        ids.popitem(last=False)
+
+
+def _state(work: Work | Carried) -> tuple[object, ...]:
+    """What changes while it is under way."""
+    message = work.message
+    return message.dispatch, message.node, message.incarnation, work.attempt, work.begun, work.progress
+
+
+def retells(entries: Iterable[Entry]) -> bool:
+    """Whether one of them says what was known of work that others may have ended by then."""
+    return any(
+        isinstance(entry, Carried) or (isinstance(entry, Accepted) and any(m.node for m in entry.messages))
+        for entry in entries
+    )
+
+
+def may_be_carried(work: Work) -> bool:
+    """Not what somebody waited for: outcomes of its former hand-overs would count for who has not read its acceptance."""
+    return not work.message.blocking
+
+
+def carried(work: Work) -> Carried:
+    """All that is known of it now."""
+    message = msgspec.structs.replace(work.message)
+    return Carried(message=message, attempt=work.attempt, begun=work.begun, progress=work.progress)

@@ -19,7 +19,9 @@ log = structlog.get_logger(__name__)
 
 BATCH = 200
 MAX_WAITING = 20_000
-"""With so many records unstored nothing new is accepted."""
+MAX_WAITING_BYTES = 128 * 1024 * 1024
+"""With so many records unstored, or so much in them, nothing new is accepted."""
+BATCH_BYTES = 8 * 1024 * 1024
 _GATHER_S = 0.02
 """A batch waits so long for company: writes of one record each would cost the store far more."""
 
@@ -32,15 +34,17 @@ class Recorder(Resource):
     def __init__(self, activations: ActivationStore) -> None:
         self._activations = activations
         self._unstored: dict[ActivationId, tuple[Activation, Stored]] = {}
+        self._bytes = 0
         self._arrived = asyncio.Event()
         self._put = 0
         self._stored = 0
         self._barriers: list[tuple[int, asyncio.Future[None]]] = []
         self._tasks = TaskOwner("recorder")
+        self._running: asyncio.Task[None] | None = None
         self._failures = 0
 
     async def start(self) -> None:
-        self._tasks.start(self._go_on(), "recorder")
+        self._running = self._tasks.start(self._go_on(), "recorder")
 
     async def aclose(self) -> None:
         await self._tasks.aclose(grace_s=0.0)
@@ -52,6 +56,7 @@ class Recorder(Resource):
             self._unstored[record.activation_id] = (known[0], _both(known[1], stored))
             return
         self._unstored[record.activation_id] = (record, stored)
+        self._bytes += _weight(record)
         self._put += 1
         self._arrived.set()
 
@@ -63,7 +68,9 @@ class Recorder(Resource):
         return len(self._unstored)
 
     def problem(self) -> str | None:
-        if len(self._unstored) < MAX_WAITING:
+        if self._running is not None and self._running.done():
+            return "records are not stored any more"
+        if len(self._unstored) < MAX_WAITING and self._bytes < MAX_WAITING_BYTES:
             return None
         return f"{len(self._unstored)} records wait for the document store"
 
@@ -90,9 +97,9 @@ class Recorder(Resource):
                 self._arrived.clear()
 
     async def _store_batch(self) -> None:
-        ids = [id_ for id_, _ in zip(self._unstored, range(BATCH), strict=False)]
+        batch = self._batch()
         try:
-            await self._activations.put([self._unstored[id_][0] for id_ in ids])
+            await self._activations.put(batch)
         except UpwhiskError as error:
             delay = backoff_s(self._failures)
             self._failures += 1
@@ -101,14 +108,32 @@ class Recorder(Resource):
             await asyncio.sleep(delay)
             return
         self._failures = 0
-        self._stored += len(ids)
-        for id_ in ids:
-            _, stored = self._unstored.pop(id_)
+        self._stored += len(batch)
+        for record in batch:
+            _, stored = self._unstored.pop(record.activation_id)
+            self._bytes -= _weight(record)
             stored()
         for mark, reached in self._barriers:
             if mark <= self._stored and not reached.done():
                 reached.set_result(None)
         self._barriers = [each for each in self._barriers if not each[1].done()]
+
+    def _batch(self) -> list[Activation]:
+        """The oldest, at least one."""
+        batch: list[Activation] = []
+        room = BATCH_BYTES
+        for record, _ in self._unstored.values():
+            if batch and (len(batch) == BATCH or room < _weight(record)):
+                break
+            batch.append(record)
+            room -= _weight(record)
+        return batch
+
+
+def _weight(record: Activation) -> int:
+    """About the bytes of what may be large in it."""
+    size = record.response.size
+    return 512 + (size if isinstance(size, int) else 0) + sum(map(len, record.logs))
 
 
 def _both(first: Stored, second: Stored) -> Stored:

@@ -58,6 +58,7 @@ class DeliveredStore(ArtifactStore):
         self._recorder = recorder
         self.entities = documents.entities
         self.subjects = documents.subjects
+        self.inventory = documents.inventory
         self.activations = RecentActivations(documents.activations, recorder)
         self.journal = self.log_journal = LogJournal(hosting)
 

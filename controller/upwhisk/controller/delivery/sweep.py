@@ -1,7 +1,9 @@
-"""What one controller of a fleet does for all: topics that belong to nobody any more go (of logs that ended, of nodes that
-were removed), and records that are too old or too many.
+"""What one controller of a fleet does for all: topics that belong to nobody any more go, and records that are too old or too
+many.
 
-A late answer of a node makes the topic of a log anew that was removed, so this goes on for ever.
+A late answer of a node makes the topic of a removed log anew, and nodes leave their topics behind. A log that is not listed
+is not thrown away but listed again: whoever takes it over finds out whether something in it is under way, also when the
+registry has lost its memory.
 """
 
 from __future__ import annotations
@@ -12,23 +14,23 @@ import structlog
 
 from upwhisk.common.clock import Clock
 from upwhisk.common.errors import UpwhiskError
+from upwhisk.common.ids import new_instance_id
 from upwhisk.common.resource import Resource
 from upwhisk.common.spi.bus import MessageBus, controller_topic, node_topic
-from upwhisk.common.spi.nodes import NodeRegistry
+from upwhisk.common.spi.nodes import Claim, NodeRegistry
 from upwhisk.common.tasks import TaskOwner
-from upwhisk.controller.delivery.hosting import LOGS, RETIRED
+from upwhisk.controller.delivery.hosting import LOGS
+from upwhisk.controller.delivery.orphans import LEFT, RETIRED
+from upwhisk.controller.delivery.ownership import REMOVED_AFTER_S
 
 log = structlog.get_logger(__name__)
 
 LEADER = "leader/sweep"
-EVERY_S = 10.0
+EVERY_S = 30.0
 RETENTION_S = 60.0
-KEPT_S = 600.0
-"""A log that has ended keeps its topic so long, longer than any controller goes on without having seen the registry."""
 _TTL_S = 15.0
 Retention = Callable[[], Awaitable[int]]
 """Removes records; how many."""
-_PREFIXES = (controller_topic(""), node_topic(""))
 
 
 class Sweep(Resource):
@@ -40,10 +42,13 @@ class Sweep(Resource):
         self._bus = bus
         self._registry = registry
         self._clock = clock
-        self._owner = owner
+        self._owner = f"{owner}/{new_instance_id()}"
         self._retention = retention
         self._retained_at = float("-inf")
-        self._orphans: set[str] = set()
+        self._claim: Claim | None = None
+        self._strays: set[str] = set()
+        self._retired: dict[str, float] = {}
+        """Logs in which all has ended -> when that was seen first."""
         self._tasks = TaskOwner("sweep")
 
     async def start(self) -> None:
@@ -51,41 +56,56 @@ class Sweep(Resource):
 
     async def aclose(self) -> None:
         await self._tasks.aclose(grace_s=0.0)
+        if self._claim is not None:
+            await self._claim.release()
 
     async def _go_on(self) -> None:
         while True:
             await self._clock.sleep(EVERY_S)
             try:
-                claim = await self._registry.claim(LEADER, self._owner, ttl_s=_TTL_S)
-                if claim is not None:
+                if await self._leads():
                     await self.sweep()
                     await self._retain()
             except UpwhiskError as error:
                 log.info("not swept", action="sweep.failed", reason=str(error))
 
+    async def _leads(self) -> bool:
+        if self._claim is None or self._claim.lost:
+            self._strays, self._retired = set(), {}
+            self._claim = await self._registry.claim(LEADER, self._owner, ttl_s=_TTL_S)
+        return self._claim is not None
+
     async def sweep(self) -> int:
-        """Remove what was nobody's at the last look too; how many topics went."""
-        await self._forget_retired()
-        wanted = {controller_topic(name.removeprefix(LOGS)) for name in await self._registry.flags(LOGS)}
+        """Clear up what was nobody's at the last look too; how many topics."""
+        found = {*await self._bus.topics(controller_topic("")), *await self._bus.topics(node_topic(""))}
+        flags = await self._registry.flags(LOGS)
+        await self._remove_retired([name for name, text in flags.items() if text.startswith(RETIRED)])
+        wanted = {controller_topic(name.removeprefix(LOGS)) for name in flags}
         wanted |= {node_topic(report.node) for report in await self._registry.nodes()}
-        found = {topic for prefix in _PREFIXES for topic in await self._bus.topics(prefix)}
-        orphans = found - wanted
-        gone = orphans & self._orphans
-        for topic in gone:
+        strays, before = found - wanted, self._strays
+        self._strays = strays
+        for topic in strays & before:
+            await self._clear(topic)
+        return len(strays & before)
+
+    async def _clear(self, topic: str) -> None:
+        """Work that was handed to a node that is gone is accounted for in the logs."""
+        name = topic.removeprefix(controller_topic(""))
+        if name != topic:
+            await self._registry.put_flag(LOGS + name, LEFT)
+        else:
             await self._bus.remove_topic(topic)
-            log.info("topic removed", action="sweep.removed", topic=topic)
-        self._orphans = orphans - gone
-        return len(gone)
+        log.info("swept", action="sweep.swept", topic=topic)
+
+    async def _remove_retired(self, flags: list[str]) -> None:
+        now = self._clock.monotonic()
+        self._retired = {flag: self._retired.get(flag, now) for flag in flags}
+        for flag in [each for each, since in self._retired.items() if now - since > REMOVED_AFTER_S]:
+            await self._bus.remove_topic(controller_topic(flag.removeprefix(LOGS)))
+            await self._registry.put_flag(flag, None)
 
     async def _retain(self) -> None:
         now = self._clock.monotonic()
         if self._retention is not None and now - self._retained_at >= RETENTION_S:
             self._retained_at = now
             await self._retention()
-
-    async def _forget_retired(self) -> None:
-        now_ms = self._clock.now_ms()
-        for name, text in (await self._registry.flags(LOGS)).items():
-            since = text.removeprefix(RETIRED)
-            if text.startswith(RETIRED) and since.isdigit() and now_ms - int(since) > KEPT_S * 1000:
-                await self._registry.put_flag(name, None)

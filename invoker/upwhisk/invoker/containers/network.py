@@ -12,13 +12,13 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from upwhisk.common.errors import ContainerCreateFailed
 from upwhisk.invoker.containers import network_rules
 from upwhisk.invoker.containers.bounds import NetworkSettings
 from upwhisk.invoker.containers.namespaces import run_in_network
+from upwhisk.invoker.containers.network_stock import NetworkStock, PreparedNetwork
 from upwhisk.invoker.containers.network_trial import try_outside
 from upwhisk.invoker.containers.zygote import kernel
 
@@ -29,14 +29,6 @@ _FORWARDING_OFF = (
     "the network 'outbound' is not available: IP forwarding is off; sysctl -w net.ipv4.ip_forward=1 (it makes this"
     " host a router, so it is not switched on silently)"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class PreparedNetwork:
-    """A network namespace with a way out. `release` after the guest is gone: the kernel then takes the cable away."""
-
-    descriptor: int
-    release: Callable[[], None]
 
 
 @contextlib.contextmanager
@@ -76,6 +68,7 @@ class Outbound:
         self._resolvers = resolvers
         self._settings = settings
         self._subnet = ""
+        self._stock: NetworkStock | None = None
         self.works = False
 
     async def start(self) -> list[str]:
@@ -86,6 +79,8 @@ class Outbound:
         if found:
             await self.aclose()
         self.works = not found
+        if self.works:
+            self._stock = NetworkStock(lambda number: self._prepare(f"{number - 2:x}"))
         return found
 
     def _start(self) -> list[str]:
@@ -145,16 +140,10 @@ class Outbound:
                     comment,
                 )
 
-    async def take(self, name: str) -> PreparedNetwork:
-        """`name` is the guest's slot, in hexadecimal."""
-        making = asyncio.ensure_future(asyncio.to_thread(self._prepare, name))
-        try:
-            return await asyncio.shield(making)
-        except asyncio.CancelledError:
-            making.add_done_callback(_give_back)  # a thread cannot be cancelled
-            raise
-        except (OSError, subprocess.SubprocessError) as error:
-            raise ContainerCreateFailed(f"no network for another guest: {error}") from None
+    async def take(self) -> PreparedNetwork:
+        """A network for one guest, laid ahead if possible."""
+        assert self._stock is not None
+        return await self._stock.take()
 
     async def plug(self, name: str, namespace: int) -> None:
         """Give a network namespace that somebody else made a way out; it ends with the namespace."""
@@ -186,6 +175,9 @@ class Outbound:
 
     async def aclose(self) -> None:
         self.works = False
+        if self._stock is not None:
+            await self._stock.aclose()
+            self._stock = None
         if self._subnet:
             await asyncio.to_thread(self.clean, self._instance)
             self._subnet = ""
@@ -206,11 +198,6 @@ class Outbound:
         listing = _run("nft", "-a", "list", "chain", "ip", "filter", "FORWARD")
         for handle in re.findall(rf'comment "{table}" # handle (\d+)', listing):
             _run("nft", "delete", "rule", "ip", "filter", "FORWARD", "handle", handle)
-
-
-def _give_back(making: asyncio.Future[PreparedNetwork]) -> None:
-    if not making.cancelled() and making.exception() is None:
-        making.result().release()
 
 
 def _cables(instance: str) -> list[str]:

@@ -21,7 +21,8 @@ from upwhisk.invoker.containers import host_check, seccomp
 from upwhisk.invoker.containers.bounds import GuestBounds, NetworkSettings
 from upwhisk.invoker.containers.cgroup_choice import choose_tree
 from upwhisk.invoker.containers.cgroups import CgroupLimits, CgroupTree
-from upwhisk.invoker.containers.network import Outbound, PreparedNetwork
+from upwhisk.invoker.containers.network import Outbound
+from upwhisk.invoker.containers.network_stock import PreparedNetwork
 from upwhisk.invoker.containers.orphans import InstanceFolder, dead_instances, remove_groups
 from upwhisk.invoker.containers.readiness import open_pipe
 from upwhisk.invoker.containers.relay import ApiRelay
@@ -146,7 +147,7 @@ class ProcessFactory(ContainerFactory):
         with contextlib.ExitStack() as lent:
             for _, writing in streams:
                 lent.callback(os.close, writing)
-            network = await self._prepare(spec, slot.name, undo)
+            network = await self._prepare(spec, undo)
             entrance = group.entrance()
             lent.callback(entrance.close)
             text = self._order(spec, slot.uid, bool(entrance.tasks))
@@ -175,12 +176,10 @@ class ProcessFactory(ContainerFactory):
     def _forget(self, id: str) -> None:
         self._containers.pop(id, None)
 
-    async def _prepare(
-        self, spec: ContainerSpec, name: str, undo: contextlib.ExitStack
-    ) -> PreparedNetwork | None:
+    async def _prepare(self, spec: ContainerSpec, undo: contextlib.ExitStack) -> PreparedNetwork | None:
         if spec.network is not Network.OUTBOUND or self._outbound is None:
             return None
-        network = await self._outbound.take(name)
+        network = await self._outbound.take()
         undo.callback(network.release)
         return network
 

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
+from upwhisk.common.deadlines import Deadlines
 from upwhisk.common.spi.containers import GuestAnswer
 
 Connect = Callable[[Callable[[], "Connection"]], Awaitable[Any]]
@@ -108,6 +109,7 @@ class ProxyClient:
         self._keep = keep
         self._idle: list[Connection] = []
         self._busy: set[Connection] = set()
+        self._late: Deadlines[asyncio.Future[GuestAnswer]] = Deadlines(_expire)
         self._closed = False
 
     async def post(
@@ -122,7 +124,7 @@ class ProxyClient:
             connection = await self._open(timeout_s)
             timeout_s -= loop.time() - began
         answer: asyncio.Future[GuestAnswer] = loop.create_future()
-        timer = loop.call_later(timeout_s, _expire, answer)
+        self._late.add(answer, timeout_s)
         self._busy.add(connection)
         head = (
             f"POST {path} HTTP/1.1\r\nHost: guest\r\nContent-Type: application/json\r\n"
@@ -135,7 +137,7 @@ class ProxyClient:
             connection.close()
             raise
         finally:
-            timer.cancel()
+            self._late.remove(answer)
             self._busy.discard(connection)
         self._put_back(connection, single_use)
         return result
@@ -166,6 +168,7 @@ class ProxyClient:
     def close(self) -> None:
         """Abandon every call; idempotent."""
         self._closed = True
+        self._late.close()
         for connection in (*self._idle, *self._busy):
             connection.close()
         self._idle.clear()

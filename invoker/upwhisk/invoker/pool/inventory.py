@@ -60,14 +60,20 @@ class Inventory:
         return [s for s in self.slots.values() if s.phase is Phase.PREWARMED and fits(spec, s.spec)]
 
     def free_slot(self, key: WarmKey) -> Slot | None:
-        """The busiest container of `key` with room, else the idle one used last, else a frozen one."""
-        best: Slot | None = None
+        """A busy container of `key` with room, else the idle one used last, else a frozen one."""
+        idle = frozen = None
         for slot in self._by_key.get(key, ()):
-            if slot.doomed or slot.fresh or slot.active >= slot.capacity:
+            if slot.active >= slot.capacity or slot.fresh or slot.doomed:
                 continue
-            if slot.phase in _PREFERENCE and (best is None or _preference(slot) > _preference(best)):
-                best = slot
-        return best
+            phase = slot.phase
+            if phase is Phase.BUSY:
+                return slot
+            if phase is Phase.WARM:
+                if idle is None or slot.idle_since > idle.idle_since:
+                    idle = slot
+            elif phase is Phase.FROZEN:
+                frozen = slot
+        return idle or frozen
 
     # -- memory ---------------------------------------------------------------------------------------------------
 
@@ -125,10 +131,3 @@ class Inventory:
         """The oldest request of each key that a container of `spec` can serve, the oldest of all first."""
         heads = (next(iter(queue.values())) for queue in self.waiting.values())
         return iter(sorted((w for w in heads if fits(w.spec, spec)), key=lambda w: w.since))
-
-
-_PREFERENCE = {Phase.BUSY: 2, Phase.WARM: 1, Phase.FROZEN: 0}
-
-
-def _preference(slot: Slot) -> tuple[int, float]:
-    return _PREFERENCE[slot.phase], slot.idle_since

@@ -68,8 +68,10 @@ class KafkaBus(MessageBus):
             return refused
         return self._producer.send(name, message)
 
-    def subscribe(self, topic: str, deliver: Deliver, *, credits: int) -> Subscription:
-        return KafkaSubscription(self._name(topic), deliver, credits, self._backbone)
+    def subscribe(
+        self, topic: str, deliver: Deliver, *, credits: int, whole: bool = False
+    ) -> Subscription:
+        return KafkaSubscription(self._name(topic), deliver, credits, self._backbone, whole=whole)
 
     async def topics(self, prefix: str) -> tuple[str, ...]:
         """Raises `Unavailable`."""

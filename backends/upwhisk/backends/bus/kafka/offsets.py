@@ -87,10 +87,13 @@ class Offsets(Resource):
             self._refused(topic, error)
             await asyncio.sleep(backoff.next_s())
 
-    async def begin(self, topic: str) -> int:
-        """Consumption begins, or goes on: the offset to read from. It is committed at once, so that who may not
-        commit learns it now. Raises `Unavailable`."""
-        position = self.progress(topic).begin(await self.committed(topic))
+    async def begin(self, topic: str, *, whole: bool = False) -> int:
+        """Consumption begins, or goes on: the offset to read from. `whole`: what this process has finished behind that
+        counts for nothing. It is committed at once, so that who may not commit learns it now. Raises `Unavailable`."""
+        committed = await self.committed(topic)
+        if whole:
+            self._progress.pop(topic, None)
+        position = self.progress(topic).begin(committed)
         await self._commit_one(topic, position)
         return position
 

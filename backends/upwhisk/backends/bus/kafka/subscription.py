@@ -30,11 +30,11 @@ _SHORTEST_RETRY_S, _LONGEST_RETRY_S = 0.02, 1.0
 class KafkaDelivery(Delivery):
     """`round`: which start of its subscription it belongs to; others' credits are not its to return."""
 
-    __slots__ = ("_holder", "_is_done", "message", "offset", "progress", "round")
+    __slots__ = ("_holder", "_is_done", "message", "place", "progress", "round")
 
-    def __init__(self, message: Received, offset: int, progress: Progress, holder: KafkaSubscription) -> None:
+    def __init__(self, message: Received, place: int, progress: Progress, holder: KafkaSubscription) -> None:
         self.message = message
-        self.offset = offset
+        self.place = place
         self.progress = progress
         self.round = holder.round
         self._holder = holder
@@ -47,8 +47,11 @@ class KafkaDelivery(Delivery):
 
 
 class KafkaSubscription(Subscription):
-    def __init__(self, topic: str, deliver: Deliver, credits: int, backbone: Backbone) -> None:
+    def __init__(
+        self, topic: str, deliver: Deliver, credits: int, backbone: Backbone, *, whole: bool = False
+    ) -> None:
         self._topic = topic
+        self._whole = whole
         self._deliver = deliver
         self._credits = credits
         self._backbone = backbone
@@ -88,7 +91,7 @@ class KafkaSubscription(Subscription):
                 while True:
                     try:
                         await self._backbone.topics.ensure(self._topic)
-                        return await self._backbone.offsets.begin(self._topic)
+                        return await self._backbone.offsets.begin(self._topic, whole=self._whole)
                     except Unreachable as error:
                         reason = error.text
                     await asyncio.sleep(backoff.next_s())
@@ -113,7 +116,7 @@ class KafkaSubscription(Subscription):
         self.pump()
 
     def finished(self, delivery: KafkaDelivery) -> None:
-        if delivery.progress.finish(delivery.offset):
+        if delivery.progress.finish(delivery.place):
             self._backbone.offsets.moved()
         if delivery.round == self.round:
             self._open -= 1

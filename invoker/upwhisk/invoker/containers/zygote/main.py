@@ -142,7 +142,7 @@ def _wait(control: socket.socket, rehearse: Any) -> tuple[socket.socket, list[in
             os._exit(0)
         busy = True
         cgroup = descriptors.pop() if b"c" in message else -1  # a process can only be born into a v2 group
-        if spare is not None and cgroup < 0 and b"n" in message:
+        if spare is not None and cgroup < 0:  # a network that the order brings, it enters
             taken, pidfd, spare = spare.hand_over(descriptors), spare.pidfd, None
             if taken:
                 _announce(descriptors, pidfd)
