@@ -6,6 +6,7 @@ import structlog
 
 from upwhisk.common.clock import Clock
 from upwhisk.common.errors import StoreUnavailable
+from upwhisk.common.messages import ActivationMessage
 from upwhisk.common.tasks import TaskOwner
 from upwhisk.common.unfinished import lost
 from upwhisk.controller.delivery.hosting import Hosting
@@ -58,9 +59,8 @@ class Fences:
             self._verdict(pending, reason)
 
     def _verdict(self, pending: Pending, reason: str) -> None:
-        """What was never journalled may have started: nodes do not say so of it."""
         message, work = pending.message, self._work(pending)
-        attempt = message.attempt if work is None else work.attempt
+        attempt = self._started(message) if work is None else work.attempt
         match judge(message, attempt, now_ms=self._clock.now_ms(), max_age_s=self._max_age_s):
             case Verdict.RUN | Verdict.GO_ON:
                 self._run_again(pending, attempt + 1)
@@ -81,6 +81,11 @@ class Fences:
             self._balancer.forget(pending)
         else:
             self._verdict(pending, pending.lost or "its controller did not know that it had started")
+
+    def _started(self, message: ActivationMessage) -> int:
+        """What was never journalled may have started: nodes do not say so of it. They do say what they give back."""
+        log_ = self._hosting.named(message.controller)
+        return message.attempt - (log_ is not None and log_.ledger.was_given_back(message))
 
     def _work(self, pending: Pending) -> Work | None:
         message = pending.message

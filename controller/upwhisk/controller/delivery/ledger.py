@@ -137,6 +137,11 @@ class Ledger:
         work.message.node, work.message.incarnation = NodeId(""), ""
         return True
 
+    def was_given_back(self, message: ActivationMessage) -> bool:
+        """Whether a node has said that it will not start this hand-over, of work that nobody has accepted by now."""
+        id_ = message.activation_id
+        return id_ not in self.pending and self._returned_before.get(id_) == message.dispatch
+
     def _completion(self, completion: Completion) -> Applied:
         id_ = completion.activation_id
         work = self.pending.get(id_)

@@ -137,21 +137,3 @@ async def test_an_owner_gives_a_log_up_that_it_does_not_read() -> None:
         await platform.until(lambda: c0.hosting.problem() is None)
         assert c0.hosting.own is not own
         assert (await c0.invoke("echo")).record is not None
-
-
-async def test_the_last_words_of_a_node_are_read_before_its_work_is_judged() -> None:
-    async with fleet(controllers=1, nodes=2) as platform:
-        (c0,) = platform.controllers
-        await platform.action("once")
-        for node in platform.nodes:
-            node.gates.shut("once", "settle")
-        invoked = await c0.invoke("once", {"n": 1}, blocking=False)
-        await platform.until(lambda: len(platform.ran) == 1)
-        node = next(each for each in platform.nodes if each.name == platform.ran[0].node)
-        c0.bus.freeze()
-        node.gates.open("once", "settle")
-        await platform.stop(node)
-        await platform.until(lambda: node.name not in [each.report.node for each in c0.balancer.nodes])
-        c0.bus.thaw()
-        assert (await platform.recorded(invoked.activation_id, c0)).response.result == {"n": 1}
-        await platform.settled()

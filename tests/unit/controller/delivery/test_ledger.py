@@ -129,6 +129,8 @@ def test_an_acceptance_that_names_a_node_says_that_it_may_have_started(log: Log)
 def test_what_was_given_back_before_its_acceptance_has_not_started(log: Log) -> None:
     assert not log.give_back(3)
     assert not log.give_back(1)
+    assert log.ledger.was_given_back(work(dispatch=3))
+    assert not log.ledger.was_given_back(work(dispatch=2))
     log.accept(node=NodeId("a"), incarnation="a.0", dispatch=3)
     assert (log.attempt, log.ledger.pending[ID].message.node) == (0, "")
     assert log.hand(4)
