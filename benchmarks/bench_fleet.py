@@ -17,7 +17,7 @@ from fleet.member import Member
 from fleet.occupancy import Occupancy, booked, work_taken
 from fleet.settings import Tuning
 from fleet_subject import FleetSubject
-from openloop import BURN, SLEEP, Arrivals, open_loop
+from openloop import BURN, LEAD_S, SLEEP, Arrivals, open_loop
 from report import Bar, finish, table
 from services.waiting import until
 from subject import BenchmarkError
@@ -127,7 +127,7 @@ def join_and_death(platform: FleetSubject, action: str, peak_per_s: float) -> di
     arrivals = Arrivals(platform.urls_of(action), platform.headers, peak_per_s * _TIMES_CHANGES, _CHANGES_S)
     try:
         with Occupancy(platform.fleet) as occupancy:
-            time.sleep(_SETTLE_S)
+            time.sleep(LEAD_S + _SETTLE_S)
             start_s, first_work_s = join(platform.fleet)
             time.sleep(_SETTLE_S)
             quiet_s = death(platform.fleet, platform.fleet.invokers[0], arrivals)

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from upwhisk.common.errors import InternalError, Unavailable
+from upwhisk.common.forms import Received, received
 from upwhisk.common.messages import Message, decode_message, encode_message
 from upwhisk.common.spi.bus import BusAbilities, Deliver, Delivery, MessageBus, Subscription
 
@@ -59,7 +61,7 @@ class Broker:
 
 
 class LogDelivery(Delivery):
-    def __init__(self, message: Message, index: int, reading: Reading) -> None:
+    def __init__(self, message: Received, index: int, reading: Reading) -> None:
         self.message = message
         self.place = index
         self.reading = reading
@@ -146,7 +148,7 @@ class LogSubscription(Subscription):
             index, self._next = self._next, self._next + 1
             if index in reading.finished:
                 continue
-            delivery = LogDelivery(decode_message(reading.topic.messages[index]), index, reading)
+            delivery = LogDelivery(received(reading.topic.messages[index]), index, reading)
             self._open.add(delivery)
             self._deliver(delivery)
 
@@ -163,7 +165,7 @@ class _Parcel:
 
 
 class LogBus(MessageBus):
-    """One process's line. `send_s`: how long a send may take."""
+    """One process's line. `send_s`: how long a send may take. `writes`: as which form."""
 
     abilities = BusAbilities(durable=True)
 
@@ -174,6 +176,7 @@ class LogBus(MessageBus):
         self.is_open = False
         self.is_frozen = False
         self._is_dead = False
+        self.writes: Callable[[Message], bytes] = encode_message
         self._send_s = send_s
         self._outbox: deque[_Parcel] = deque()
 
@@ -216,7 +219,7 @@ class LogBus(MessageBus):
             return sent
         if self._is_dead:
             return sent
-        self._outbox.append(_Parcel(topic, encode_message(message), sent))
+        self._outbox.append(_Parcel(topic, self.writes(message), sent))
         self._flush()
         if not sent.done():
             loop.call_later(self._send_s, self._expire, sent)

@@ -271,8 +271,10 @@ class Controller:
         return None if host is None else host.ledger.pending.get(pending.message.activation_id)
 
     def node_lost(self, pending: Pending) -> None:
-        work = self._work(pending)
-        self._judge(pending, pending.message.attempt if work is None else work.attempt)
+        message, work = pending.message, self._work(pending)
+        host = self.hosts.get(message.controller)
+        given_back = host is not None and host.ledger.was_given_back(message)
+        self._judge(pending, message.attempt - given_back if work is None else work.attempt)
 
     def refused(self, pending: Pending) -> None:
         if self._work(pending) is None:

@@ -33,6 +33,7 @@ class Unreadable(msgspec.Struct, frozen=True, kw_only=True):
     form: int = 1
     activation_id: ActivationId = ActivationId("")
     node: NodeId = NodeId("")
+    incarnation: str = ""
     controller: ControllerId = ControllerId("")
     owner: ControllerId = ControllerId("")
     number: int = 0

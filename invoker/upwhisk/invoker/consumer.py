@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TypeGuard
+
 import structlog
 
-from upwhisk.common.forms import Unreadable
+from upwhisk.common.forms import Received, Unreadable
 from upwhisk.common.ids import NodeId
 from upwhisk.common.messages import ActivationMessage, Returned
 from upwhisk.common.resource import Resource
@@ -36,13 +38,12 @@ class Consumer(Resource):
 
     def _deliver(self, delivery: Delivery) -> None:
         message = delivery.message
-        if isinstance(message, Unreadable) and message.type == "activation" and message.controller:
-            self._tasks.start(self._give_back(message, delivery), "unread")
-            return
-        take = self._standing.take(message) if isinstance(message, ActivationMessage) else Take.DROP
+        take = self._standing.take(message) if _is_work(message) else Take.DROP
         if take is Take.DROP:
             log.info("not ours to run", action="consumer.dropped", message=type(message).__name__)
             delivery.done()
+        elif isinstance(message, Unreadable):
+            self._tasks.start(self._give_back(message, delivery), "unread")
         else:
             self._tasks.start(self._live(delivery, returned=self._returning or take is Take.RETURN), "activation")
 
@@ -68,6 +69,7 @@ class Consumer(Resource):
         topic = controller_topic(message.controller)
         await kept_trying(lambda: self._bus.send(topic, returned), what=f"answer to {message.controller}")
         delivery.done()
+        self._standing.finished(message)
 
     @property
     def open(self) -> int:
@@ -88,3 +90,9 @@ class Consumer(Resource):
     async def aclose(self) -> None:
         await self.stop_taking()
         await self._tasks.aclose(grace_s=5.0)
+
+
+def _is_work(message: Received) -> TypeGuard[ActivationMessage | Unreadable]:
+    if isinstance(message, Unreadable):
+        return message.type == "activation" and bool(message.controller)
+    return isinstance(message, ActivationMessage)

@@ -11,6 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from enum import Enum, auto
 
+from upwhisk.common.forms import Unreadable
 from upwhisk.common.ids import ActivationId, incarnation_of, process_of
 from upwhisk.common.messages import ActivationMessage
 
@@ -80,13 +81,13 @@ class Standing:
 
     # -- hand-overs -------------------------------------------------------------------------------------------------
 
-    def is_of_now(self, message: ActivationMessage) -> bool:
+    def is_of_now(self, message: ActivationMessage | Unreadable) -> bool:
         return message.incarnation == self.incarnation
 
     def may_start(self, message: ActivationMessage) -> bool:
         return self.is_of_now(message) and self.is_member
 
-    def take(self, message: ActivationMessage) -> Take:
+    def take(self, message: ActivationMessage | Unreadable) -> Take:
         """`finished` is to be called at its end, unless it is to be dropped."""
         key = message.activation_id, message.dispatch
         if process_of(message.incarnation) != self._process or key in self._open or key in self._finished:
@@ -94,7 +95,7 @@ class Standing:
         self._open.add(key)
         return Take.RUN if self.is_of_now(message) else Take.RETURN
 
-    def finished(self, message: ActivationMessage) -> None:
+    def finished(self, message: ActivationMessage | Unreadable) -> None:
         """How it ended is safe in the log of its controller."""
         key = message.activation_id, message.dispatch
         self._open.discard(key)

@@ -200,10 +200,7 @@ class Balancer(Resource):
     # 5. The node's answer: permit back, caller answered, the next in the queue placed.
 
     def completed(self, answer: Completion | Returned | Unreadable, counted: bool | None = None) -> None:
-        """What a node answered, and whether the log of a fleet took it."""
-        if isinstance(answer, Unreadable):
-            self._not_understood(answer, counted)
-            return
+        """What a node answered, and whether the log of a fleet took it. An `Unreadable` is an outcome or a return."""
         if counted and isinstance(answer, Completion):
             self._view.report_outcome(answer.node, judged(answer.record))
         pending = self._pending.get(answer.activation_id)
@@ -214,27 +211,29 @@ class Balancer(Resource):
                     assert isinstance(answer, Completion)
                     self.resolve(pending, answer.record)
                 case Meaning.NOT_STARTED:
-                    assert isinstance(answer, Returned)
-                    self.came_back["returned"] += 1
-                    if answer.unread:  # so that it is not offered the same at once, again and again
-                        self._view.report_outcome(answer.node, Outcome.PLATFORM_ERROR)
-                    self._given_back(pending)
+                    assert not isinstance(answer, Completion)
+                    self._not_started(pending, answer)
+                case Meaning.UNKNOWN:
+                    assert isinstance(answer, Unreadable)
+                    self._end_unknown(pending, f"node '{answer.node}' said it in a way that is not understood: {answer.reason}")
                 case Meaning.LATE:
                     log.info("late answer", action="balancer.late", id=answer.activation_id, node=answer.node)
         if self._queue:
             self._drain_queue()
 
-    def _not_understood(self, answer: Unreadable, counted: bool | None) -> None:
-        """What a node said in a form that this release cannot read. A start is the log's to judge."""
-        pending = self._pending.get(answer.activation_id)
-        if answer.type == "returned":
-            self.completed(_given_back_unread(answer), counted)
-            return
-        if answer.type != "completion" or pending is None or self._unanswered is None:
-            return
-        if pending.phase is Phase.HANDED and answer.dispatch == pending.message.dispatch:
-            self._end_unknown(pending, f"node '{answer.node}' answered in a way that is not understood: {answer.reason}")
-            self._drain_queue()
+    def _not_started(self, pending: Pending, answer: Returned | Unreadable) -> None:
+        """Of another release than ours its node is not offered the same at once, again and again."""
+        self.came_back["returned"] += 1
+        if isinstance(answer, Unreadable) or answer.unread:
+            self._view.report_outcome(answer.node, Outcome.PLATFORM_ERROR)
+        self._given_back(pending)
+
+    def _end_unknown(self, pending: Pending, reason: str) -> None:
+        """It may have run, so it is not placed again."""
+        self._take_out(pending)
+        pending.release()
+        if self._unanswered is not None:
+            self._unanswered(pending, reason)
 
     def _end_unknown(self, pending: Pending, reason: str) -> None:
         assert self._unanswered is not None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from enum import Enum, auto
 
+from upwhisk.common.forms import Unreadable
 from upwhisk.common.ids import process_of
 from upwhisk.common.messages import Completion, Returned
 
@@ -30,16 +31,23 @@ def presence(incarnation: str, now: str | None, *, known: bool) -> Presence:
 
 
 class Meaning(Enum):
-    """`LATE`: of a hand-over that counts for nothing any more."""
+    """`UNKNOWN`: it has ended, and how is said in a form that is not read. `LATE`: of a hand-over that counts for nothing any
+    more."""
 
     ENDED = auto()
+    UNKNOWN = auto()
     NOT_STARTED = auto()
     LATE = auto()
 
 
-def meaning_of(answer: Completion | Returned, dispatch: int, *, handed: bool, counted: bool | None) -> Meaning:
+def meaning_of(
+    answer: Completion | Returned | Unreadable, dispatch: int, *, handed: bool, counted: bool | None
+) -> Meaning:
     """`dispatch`: of the last hand-over, which stands if `handed`; `counted`: whether the log took it, None without a log."""
     is_last = answer.dispatch == dispatch
     if isinstance(answer, Completion):
         return Meaning.ENDED if (is_last if counted is None else counted) else Meaning.LATE
-    return Meaning.NOT_STARTED if is_last and handed else Meaning.LATE
+    if not (is_last and handed):
+        return Meaning.LATE
+    is_outcome = isinstance(answer, Unreadable) and answer.type == "completion"
+    return Meaning.UNKNOWN if is_outcome else Meaning.NOT_STARTED

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 from fakes.samples import message
 
+from upwhisk.common.forms import Unreadable
 from upwhisk.common.messages import ActivationMessage
 from upwhisk.invoker import standing as module
 from upwhisk.invoker.standing import Standing, Take
@@ -142,3 +143,13 @@ def test_changes_are_told() -> None:
     standing.lapse()
     standing.resign()
     assert told == ["p.0", "p.1", "p.2"]
+
+
+def test_what_is_not_read_is_taken_by_the_same_rules() -> None:
+    standing, _ = joined()
+    unread = Unreadable(type="activation", activation_id=message().activation_id, dispatch=1, incarnation=standing.incarnation)
+    assert standing.take(msgspec.structs.replace(unread, incarnation="another.0")) is Take.DROP
+    assert standing.take(unread) is Take.RUN
+    assert standing.take(unread) is Take.DROP
+    standing.finished(unread)
+    assert standing.take(unread) is Take.DROP

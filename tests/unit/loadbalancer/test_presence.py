@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from fakes.samples import record
 
+from upwhisk.common.forms import Unreadable
 from upwhisk.common.ids import ActivationId, NodeId
 from upwhisk.common.messages import Completion, Returned
 from upwhisk.loadbalancer.presence import Meaning, Presence, meaning_of, presence
@@ -53,3 +54,15 @@ def test_a_return_is_of_the_last_hand_over(counted: bool) -> None:
     assert returned(2, handed=True) is Meaning.NOT_STARTED
     assert returned(1, handed=True) is Meaning.LATE
     assert returned(2, handed=False) is Meaning.LATE
+
+
+@pytest.mark.parametrize(("said", "meaning"), [("completion", Meaning.UNKNOWN), ("returned", Meaning.NOT_STARTED)])
+@pytest.mark.parametrize("counted", [True, False])
+def test_what_is_not_read_is_of_the_last_hand_over_too(said: str, meaning: Meaning, counted: bool) -> None:
+    def unread(dispatch: int, *, handed: bool) -> Meaning:
+        answer = Unreadable(type=said, activation_id=ID, dispatch=dispatch)
+        return meaning_of(answer, 2, handed=handed, counted=counted)
+
+    assert unread(2, handed=True) is meaning
+    assert unread(1, handed=True) is Meaning.LATE
+    assert unread(2, handed=False) is Meaning.LATE

@@ -6,6 +6,7 @@ import structlog
 
 from upwhisk.common.clock import Clock
 from upwhisk.common.errors import StoreUnavailable
+from upwhisk.common.messages import ActivationMessage
 from upwhisk.common.tasks import TaskOwner
 from upwhisk.common.unfinished import lost
 from upwhisk.controller.delivery.hosting import Hosting
@@ -13,7 +14,7 @@ from upwhisk.controller.delivery.journal import LogJournal
 from upwhisk.controller.delivery.ledger import Work
 from upwhisk.controller.verdict import MAX_ATTEMPTS, Verdict, judge
 from upwhisk.loadbalancer.balancer import Balancer
-from upwhisk.loadbalancer.pending import Pending
+from upwhisk.loadbalancer.pending import Pending, Phase
 
 log = structlog.get_logger(__name__)
 
@@ -43,9 +44,23 @@ class Fences:
         await self._tasks.aclose(grace_s=0.0)
 
     def node_lost(self, pending: Pending, reason: str) -> None:
-        """What was never journalled may have started: nodes do not say so of it."""
+        self._tasks.start(self._judge(pending, reason), "lost")
+
+    async def _judge(self, pending: Pending, reason: str) -> None:
+        """What the node said before it went may be in the log and not be read yet, above all of one that left in good order:
+        the registry and the bus are not in step. So first everything that is in the log by now."""
+        message = pending.message
+        if (log_ := self._hosting.named(message.controller)) is not None:
+            try:
+                await log_.read_up()
+            except StoreUnavailable as error:
+                log.warning("judged without the log's end", action="fences.unread", id=message.activation_id, reason=str(error))
+        if self._balancer.find(message.activation_id) is pending and pending.phase is Phase.ENDING:
+            self._verdict(pending, reason)
+
+    def _verdict(self, pending: Pending, reason: str) -> None:
         message, work = pending.message, self._work(pending)
-        attempt = message.attempt if work is None else work.attempt
+        attempt = self._started(message) if work is None else work.attempt
         match judge(message, attempt, now_ms=self._clock.now_ms(), max_age_s=self._max_age_s):
             case Verdict.RUN | Verdict.GO_ON:
                 self._run_again(pending, attempt + 1)
@@ -65,7 +80,12 @@ class Fences:
         if self._work(pending) is None:
             self._balancer.forget(pending)
         else:
-            self.node_lost(pending, pending.lost or "its controller did not know that it had started")
+            self._verdict(pending, pending.lost or "its controller did not know that it had started")
+
+    def _started(self, message: ActivationMessage) -> int:
+        """What was never journalled may have started: nodes do not say so of it. They do say what they give back."""
+        log_ = self._hosting.named(message.controller)
+        return message.attempt - (log_ is not None and log_.ledger.was_given_back(message))
 
     def _work(self, pending: Pending) -> Work | None:
         message = pending.message

@@ -63,8 +63,6 @@ class Hosting(Resource):
         self._own: _Hosted | None = None
         self._others: dict[str, _Hosted] = {}
         self._orphans = Orphans()
-        self._unreadable: dict[str, str] = {}
-        """Logs of a newer release, and why they cannot be read: they wait for a controller of that release."""
         self._membership: Claim | None = None
         self._busy: dict[str, asyncio.Task[None]] = {}
         self._tasks = TaskOwner("hosting")
@@ -116,7 +114,7 @@ class Hosting(Resource):
 
     def unreadable(self) -> list[str]:
         """Why logs that nobody hosts are left alone."""
-        return list(self._unreadable.values())
+        return list(self._orphans.unreadable.values())
 
     # -- looking around -----------------------------------------------------------------------------------------------
 
@@ -184,8 +182,8 @@ class Hosting(Resource):
         try:
             hosted = await self._host(name)
         except UnreadableLog as error:
-            log.error("log not taken over", action="hosting.unreadable", log=name, reason=error.text)
-            self._unreadable[name] = error.text
+            log.error("log not taken over", action="hosting.unreadable", log=name, reason=str(error))
+            self._orphans.unreadable[name] = str(error)
             return
         if hosted is None:
             return

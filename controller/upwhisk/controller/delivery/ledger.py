@@ -11,7 +11,7 @@ Rules, in the order of the log:
 * A start, a return or an outcome counts only for the last hand-over (`dispatch`): a new one fences the earlier ones off.
 * A hand-over counts only if the start it is for has not happened by then: its writer may not have read that yet.
 * An outcome of work that was never accepted (somebody waited for it) counts, once.
-* What a node said in a form that is not read may have been a start: the work counts as started.
+* A start or an outcome in a form that is not read counts as a start: how it ended is for the owner to say.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ from upwhisk.common.messages import (
 from upwhisk.common.model.activation import Activation
 
 T = TypeVar("T")
-_STARTED = frozenset({"begun", "completion"})
 
+_STARTED = frozenset({"begun", "completion"})
 REMEMBERED = 100_000
 """Ids that ended, kept to drop what comes late. Beyond them the document's own id allows one record only."""
 
@@ -122,6 +122,12 @@ class Ledger:
         work.attempt = max(work.attempt, begun.attempt)
         return True
 
+    def _unread(self, message: Unreadable) -> bool:
+        """An owner's entries of such a form do not come here: nothing after them can be judged (`log.py`)."""
+        if message.type == "returned":
+            return self._returned(message)
+        return message.type in _STARTED and self._begun(message)
+
     def _returned(self, returned: Returned | Unreadable) -> bool:
         """The node's last word of that hand-over: it has not started it and will not, though it may have been about to."""
         work = self.pending.get(returned.activation_id)
@@ -135,6 +141,11 @@ class Ledger:
             work.begun, work.attempt = False, min(work.attempt, returned.attempt - 1)
         work.message.node, work.message.incarnation = NodeId(""), ""
         return True
+
+    def was_given_back(self, message: ActivationMessage) -> bool:
+        """Whether a node has said that it will not start this hand-over, of work that nobody has accepted by now."""
+        id_ = message.activation_id
+        return id_ not in self.pending and self._returned_before.get(id_) == message.dispatch
 
     def _completion(self, completion: Completion) -> Applied:
         id_ = completion.activation_id

@@ -46,7 +46,11 @@ STATE_EVERY = 500
 """Messages after which the owner says again that the log is its own."""
 
 Answered = Callable[[Completion | Returned | Unreadable, bool], None]
-"""Told what a node said, and whether it counted."""
+"""Told what a node said of an end, also in a form that is not read, and whether it counted."""
+
+
+class UnreadableLog(StoreUnavailable):
+    """A controller of another release wrote to this log what this one cannot read: it is not ours to take over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +61,6 @@ class LogPorts:
     recorder: Recorder
     answered: Answered
     now: Callable[[], float]
-
-
-class UnreadableLog(StoreUnavailable):
-    """A controller of another release wrote to this log what this one cannot read: it is not ours to take over."""
 
 
 class ControllerLog(Resource):
@@ -101,7 +101,7 @@ class ControllerLog(Resource):
         self._on_lost = notify
 
     async def start(self) -> None:
-        """`StoreUnavailable` if the log cannot be read to its end in time."""
+        """`StoreUnavailable` if the log cannot be read to its end in time, `UnreadableLog` if this release cannot read it."""
         self._subscription = self._ports.bus.subscribe(self.topic, self._deliver, credits=CREDITS, whole=True)
         opened = self._opened = asyncio.get_running_loop().create_future()
         try:
@@ -194,17 +194,8 @@ class ControllerLog(Resource):
         if self._opened is None:
             self._shorten()
 
-    def _do_not_understand(self, message: Unreadable) -> None:
-        """What may be in it (work that was accepted) must not be passed over, and nothing after it can be judged."""
-        if self._opened is None:
-            self._lose(f"it cannot be read on: {message.reason}")
-            return
-        self._holds.released = self.lost = True
-        if not self._opened.done():
-            self._opened.set_exception(UnreadableLog(f"The log '{self.name}' cannot be taken over: {message.reason}."))
-
     def _tell(self, message: Received, applied: Applied) -> None:
-        if isinstance(message, Completion | Returned | Unreadable):
+        if isinstance(message, Completion | Returned) or (isinstance(message, Unreadable) and message.type != "begun"):
             self._ports.answered(message, applied.counted)
         elif isinstance(message, Bundle):
             if message.owner == self._owner:
@@ -260,6 +251,13 @@ class ControllerLog(Resource):
             self._lose(f"what we wrote did not come back for {OWNED_S:.0f} s")
         elif self.ownership.is_quiet:
             self._state()
+
+    def _do_not_understand(self, bundle: Unreadable) -> None:
+        """What may be in it (work that was accepted) must not be passed over, and nothing after it can be judged."""
+        if self._opened is not None and not self._opened.done():
+            self._opened.set_exception(UnreadableLog(f"The log '{self.name}' cannot be taken over: {bundle.reason}."))
+            self._opened.exception()  # who opens it may have given up
+        self._lose(f"it cannot be read: {bundle.reason}")
 
     def _lose(self, reason: str) -> None:
         if self.lost:

@@ -15,10 +15,14 @@ _LOOKS = 4
 class Orphans:
     def __init__(self) -> None:
         self._alone: dict[str, int] = {}
+        self.unreadable: dict[str, str] = {}
+        """Logs of a newer release, and why they cannot be read: they wait for a controller of that release."""
 
     def look(self, flags: Mapping[str, str], held: Collection[str]) -> list[str]:
         """`flags`: of all logs, by name; `held`: the names somebody hosts. Those that may be taken over."""
         open_ = [name for name, text in flags.items() if not text.startswith(RETIRED)]
         alone = {name: self._alone.get(name, 0) + 1 for name in open_ if name not in held}
         self._alone = alone
-        return [name for name, looks in alone.items() if looks >= _LOOKS or flags[name] == LEFT]
+        self.unreadable = {name: why for name, why in self.unreadable.items() if name in alone}
+        ours = [name for name in alone if name not in self.unreadable]
+        return [name for name in ours if alone[name] >= _LOOKS or flags[name] == LEFT]

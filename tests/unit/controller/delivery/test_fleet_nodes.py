@@ -71,6 +71,33 @@ async def test_who_waits_for_work_of_a_lost_node_is_told() -> None:
         assert len(platform.ran) == 1
 
 
+async def test_the_last_words_of_a_node_are_read_before_its_work_is_judged() -> None:
+    """It gave back what somebody waits for and left in good order; the controller hears of the second before it has read
+    the first."""
+    async with fleet(controllers=1, nodes=2) as platform:
+        (c0,) = platform.controllers
+        await platform.action("once")
+        shut(platform, "once", "begin")
+        waiting = c0.call("once", {"n": 1})
+        leaving = await where(platform, "once", "begin")
+        for node in platform.nodes:
+            if node is not leaving:
+                node.gates.open("once", "begin")
+        c0.bus.freeze()
+        leaving.standing.resign()
+        leaving.gates.open("once", "begin")
+        await platform.stop(leaving)
+        await platform.until(lambda: leaving.name not in [node.report.node for node in c0.balancer.nodes])
+        await platform.pass_time(NODE_LEASE_S + 1)
+        c0.bus.thaw()
+        await platform.until(waiting.done)
+        record = (await waiting).record
+        assert record is not None
+        assert record.response.result == {"n": 1}
+        await platform.settled()
+        assert len(platform.ran) == 1
+
+
 async def test_retry_safe_work_runs_again_for_who_waits_for_it() -> None:
     async with fleet(nodes=2) as platform:
         c0, _ = platform.controllers

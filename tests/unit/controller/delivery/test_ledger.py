@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from fakes.samples import message, record
 
+from upwhisk.common.forms import Unreadable
 from upwhisk.common.ids import ActivationId, ControllerId, NodeId
 from upwhisk.common.messages import (
     STATES,
@@ -128,6 +129,8 @@ def test_an_acceptance_that_names_a_node_says_that_it_may_have_started(log: Log)
 def test_what_was_given_back_before_its_acceptance_has_not_started(log: Log) -> None:
     assert not log.give_back(3)
     assert not log.give_back(1)
+    assert log.ledger.was_given_back(work(dispatch=3))
+    assert not log.ledger.was_given_back(work(dispatch=2))
     log.accept(node=NodeId("a"), incarnation="a.0", dispatch=3)
     assert (log.attempt, log.ledger.pending[ID].message.node) == (0, "")
     assert log.hand(4)
@@ -283,3 +286,29 @@ def test_what_retells(log: Log) -> None:
     assert not retells([accepted, Noted(activation_id=ID, progress=b"")])
     assert retells([accepted, kept])
     assert retells([carried(log.ledger.pending[ID])])
+
+
+@pytest.mark.parametrize("said", ["begun", "completion"])
+def test_what_is_not_read_may_have_been_a_start(log: Log, said: str) -> None:
+    log.accept()
+    log.hand(1)
+    assert not log.apply(Unreadable(type=said, activation_id=ID, dispatch=2)).counted
+    assert log.apply(Unreadable(type=said, activation_id=ID, dispatch=1)).kept == [ID]
+    assert log.attempt == 1
+    assert log.ledger.pending[ID].begun
+    assert not log.hand(2)
+    assert log.hand(2, attempt=2)
+
+
+def test_a_return_that_is_not_read_is_one(log: Log) -> None:
+    log.accept()
+    log.hand(1)
+    assert log.apply(Unreadable(type="returned", activation_id=ID, dispatch=1)).counted
+    assert not log.ledger.pending[ID].message.node
+    assert log.hand(2)
+
+
+@pytest.mark.parametrize("said", ["activation", "bundle"])
+def test_nothing_else_that_is_not_read_counts(log: Log, said: str) -> None:
+    log.accept()
+    assert not log.apply(Unreadable(type=said, activation_id=ID)).counted
