@@ -235,12 +235,6 @@ class Balancer(Resource):
         if self._unanswered is not None:
             self._unanswered(pending, reason)
 
-    def _end_unknown(self, pending: Pending, reason: str) -> None:
-        assert self._unanswered is not None
-        self._take_out(pending)
-        pending.release()
-        self._unanswered(pending, reason)
-
     def resolve(self, pending: Pending, record: Activation) -> None:
         """The final record is there: forget the work and tell who waits."""
         self._forget(pending)
@@ -390,14 +384,3 @@ class Balancer(Resource):
 
 def _ignore(pending: Pending) -> None:
     log.warning("work without an owner", action="balancer.unowned", id=pending.message.activation_id)
-
-
-def _given_back_unread(answer: Unreadable) -> Returned:
-    return Returned(
-        activation_id=answer.activation_id,
-        node=answer.node,
-        attempt=answer.attempt,
-        dispatch=answer.dispatch,
-        reason=answer.reason,
-        unread=True,
-    )

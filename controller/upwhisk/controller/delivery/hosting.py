@@ -166,9 +166,7 @@ class Hosting(Resource):
         registry = self._ports.registry
         flags, holders = await registry.flags(LOGS), await registry.holders(LOGS)
         held = {name.removeprefix(LOGS) for name in holders} | {each.name for each in self.logs()} | self._busy.keys()
-        alone = self._orphans.look({name.removeprefix(LOGS): value for name, value in flags.items()}, held)
-        self._unreadable = {name: why for name, why in self._unreadable.items() if name in alone}
-        return [name for name in alone if name not in self._unreadable]
+        return self._orphans.look({name.removeprefix(LOGS): value for name, value in flags.items()}, held)
 
     # -- beginning and ending -----------------------------------------------------------------------------------------
 

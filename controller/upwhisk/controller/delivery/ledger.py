@@ -109,11 +109,6 @@ class Ledger:
 
     # -- what nodes say -------------------------------------------------------------------------------------------
 
-    def _unread(self, message: Unreadable) -> bool:
-        if message.type == "returned":
-            return self._returned(message)
-        return message.type in _STARTED and self._begun(message)
-
     def _begun(self, begun: Begun | Unreadable) -> bool:
         work = self.pending.get(begun.activation_id)
         if work is None or (begun.dispatch and begun.dispatch != work.message.dispatch):

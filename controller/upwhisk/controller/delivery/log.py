@@ -138,6 +138,10 @@ class ControllerLog(Resource):
         self._gathered.append(Part(entries, done, with_next))
         return done
 
+    async def read_up(self) -> None:
+        """Everything that is in the log by now was read. `StoreUnavailable`: it is not known to be."""
+        await self.append([])
+
     def _flush(self) -> None:
         gathered, self._gathered = self._gathered, []
         for parts in parted(gathered, BUNDLE_BYTES):
