@@ -14,6 +14,7 @@ from services.cache import cache_folder, digest, try_lock
 from services.commands import have, run
 from services.debian import missing
 from services.errors import Unavailable
+from services.processes import end_naming
 from services.service import Service
 from services.waiting import until
 
@@ -93,6 +94,7 @@ class DockerEngine(Service):
                 self._launch(last=True)  # containers outlive a killed engine; only an engine takes them away
             super().stop()
             if self._slot:
+                end_naming(self.runtime)  # a shim may be left of a container that ended while its engine was being killed
                 _unmount(self.data, self.runtime)
                 shutil.rmtree(self.runtime, ignore_errors=True)
                 docker_rules.forget(self._rules)  # nothing where it was apart
