@@ -13,6 +13,7 @@ from fakes.logbus import Broker, LogBus
 from fakes.virtual_time import LoopClock
 
 from upwhisk.backends.nodes.memory import MemoryRegistry
+from upwhisk.common.forms import Unreadable
 from upwhisk.common.ids import NodeId, new_instance_id
 from upwhisk.common.messages import ActivationMessage
 from upwhisk.common.model.activation import Response, succeeded
@@ -87,7 +88,7 @@ class ScriptedRunner:
 
     async def give_back(self, delivery: Delivery) -> None:
         message = delivery.message
-        assert isinstance(message, ActivationMessage)
+        assert isinstance(message, ActivationMessage | Unreadable)
         await self._node.handback.give_back(message)
         delivery.done()
 

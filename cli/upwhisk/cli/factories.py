@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Callable
 
 from upwhisk.cli.container_choice import DOCKER
 from upwhisk.cli.node_runtimes import NodeRuntimes
@@ -10,6 +11,7 @@ from upwhisk.common.errors import ConfigurationError
 from upwhisk.common.ids import new_instance_id
 from upwhisk.common.model.action import BLACKBOX
 from upwhisk.common.plugins import load
+from upwhisk.common.settings import GuestSettings
 from upwhisk.common.spi.containers import ContainerFactory
 from upwhisk.invoker.containers.bounds import GuestBounds, NetworkSettings
 
@@ -25,12 +27,7 @@ def make_factory(runtimes: NodeRuntimes, api_socket: str) -> ContainerFactory:
         cores=guest.cpu_cores,
         idle=node.kind == "harvest",
     )
-    network = NetworkSettings(
-        api=api_socket,
-        allow=_networks(guest.allow),
-        resolvers=_checked(guest.resolvers),
-        forwarding=guest.ip_forwarding,
-    )
+    network = network_of(guest, api_socket)
     name = settings.plugins.containers
     make = load("containers", name)
     factory: ContainerFactory
@@ -44,19 +41,25 @@ def make_factory(runtimes: NodeRuntimes, api_socket: str) -> ContainerFactory:
     return factory
 
 
-def _networks(allowed: tuple[str, ...]) -> tuple[str, ...]:
-    for text in allowed:
-        try:
-            ipaddress.ip_network(text, strict=False)
-        except ValueError:
-            raise ConfigurationError("guest.allow", f"'{text}' is no network such as 10.1.0.0/16") from None
-    return allowed
+def network_of(guest: GuestSettings, api_socket: str) -> NetworkSettings:
+    """`ConfigurationError` for what is no address."""
+    return NetworkSettings(
+        api=api_socket,
+        allow=_each("guest.allow", guest.allow, _network, "network such as 10.1.0.0/16"),
+        resolvers=_each("guest.resolvers", guest.resolvers, ipaddress.IPv4Address, "IPv4 address"),
+        forwarding=guest.ip_forwarding,
+    )
 
 
-def _checked(resolvers: tuple[str, ...]) -> tuple[str, ...]:
-    for text in resolvers:
+def _each(setting: str, texts: tuple[str, ...], parse: Callable[[str], object], what: str) -> tuple[str, ...]:
+    """`texts` as they are, if each of them can be parsed."""
+    for text in texts:
         try:
-            ipaddress.IPv4Address(text)
+            parse(text)
         except ValueError:
-            raise ConfigurationError("guest.resolvers", f"'{text}' is no IPv4 address") from None
-    return resolvers
+            raise ConfigurationError(setting, f"'{text}' is no {what}") from None
+    return texts
+
+
+def _network(text: str) -> object:
+    return ipaddress.ip_network(text, strict=False)

@@ -131,7 +131,7 @@ def _refused_create(wanted: UserCreate) -> Answer | None:
 
 
 def _no_namespace(name: str) -> Answer:
-    """Whatever else could be told apart from packages of others, or be addressed at all, no more."""
+    """Some of these could be taken for another namespace's package, the others could not be addressed."""
     return Answer(
         f"'{name[:40]}' cannot name a namespace: 1 to {MAX_SEGMENT} characters from letters, digits and '_@ .&-', "
         "the first a letter, digit or '_', the last not blank, and not '_' alone",
@@ -145,9 +145,8 @@ async def create_user(store: SubjectStore, wanted: UserCreate) -> Answer:
         return refusal
     user, _, key = (wanted.auth or f"{uuid.uuid4()}:{new_key()}").partition(":")
     namespace = wanted.namespace or wanted.subject
-    made = Answer(f"{user}:{key}", data={"subject": wanted.subject, "namespace": namespace, "auth": f"{user}:{key}"})
     if wanted.genonly:
-        return made
+        return _login(wanted.subject, namespace, f"{user}:{key}")
     subject = await store.get(wanted.subject) or Subject(wanted.subject)
     if subject.blocked:
         return Answer("The subject you want to edit is blocked", 1)
@@ -157,14 +156,17 @@ async def create_user(store: SubjectStore, wanted: UserCreate) -> Answer:
     if held is not None and wanted.auth is None:
         # A revoked key keeps its uuid, which names the namespace elsewhere.
         user = held.uuid
-        made = Answer(f"{user}:{key}", data={**made.data, "auth": f"{user}:{key}"})
     others = tuple(n for n in subject.namespaces if n.name != namespace)
     changed = msgspec.structs.replace(subject, namespaces=(*others, NamespaceKey(namespace, user, key)))
     try:
         await store.put(changed)
     except RevisionConflict:
         return Answer("Failed to create subject (the authorization id is in use)", 1)
-    return made
+    return _login(wanted.subject, namespace, f"{user}:{key}")
+
+
+def _login(subject: str, namespace: str, auth: str) -> Answer:
+    return Answer(auth, data={"subject": subject, "namespace": namespace, "auth": auth})
 
 
 async def get_user(store: SubjectStore, wanted: UserGet) -> Answer:

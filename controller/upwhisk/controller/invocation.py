@@ -26,6 +26,7 @@ from upwhisk.loadbalancer.pending import Stopping
 
 log = structlog.get_logger(__name__)
 
+
 @dataclass(frozen=True, slots=True)
 class InvocationPorts:
     store: ArtifactStore

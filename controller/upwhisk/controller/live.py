@@ -66,7 +66,7 @@ class LiveView:
         response = failed(Status.WHISK_ERROR, CANCELLED)
         record = fallback(message, response, now_ms=self._clock.now_ms(), kind=message.demand.kind)
         try:
-            await (self._journal.settle(record) if message.stored else self._journal.discard(id))
+            await self._journal.end(message, record)
         except BaseException:
             self._balancer.requeue(pending)
             raise

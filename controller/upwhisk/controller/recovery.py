@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -13,7 +13,7 @@ from upwhisk.common.ids import ActivationId
 from upwhisk.common.messages import ActivationMessage
 from upwhisk.common.model.action import SEQUENCE
 from upwhisk.common.model.activation import Activation
-from upwhisk.common.model.identity import Identity, NamespaceLimits
+from upwhisk.common.model.identity import UNLIMITED, Identity, NamespaceLimits
 from upwhisk.common.retry import kept_trying
 from upwhisk.common.spi.store import ArtifactStore, JournalEntry
 from upwhisk.common.unfinished import lost
@@ -28,9 +28,6 @@ log = structlog.get_logger(__name__)
 STARTED = "The platform stopped while the action was running; it is not annotated retry-safe, so it was not run again."
 TRIED = f"The platform stopped while the action was running, {MAX_ATTEMPTS} times."
 EXPIRED = "The activation waited in the queue for longer than {:.0f} s."
-
-End = Callable[[ActivationMessage, Activation], Awaitable[bool]]
-"""Settles work, or discards it if its namespace stores no records; whether that counted: it may have ended meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +44,6 @@ class Recovery:
 
     def __init__(self, ports: RecoveryPorts) -> None:
         self._ports = ports
-        self._end_in: End = self._end_in_store
-
-    def ends_by(self, end: End) -> None:
-        """Where work is ended; without a word, in the store's journal."""
-        self._end_in = end
 
     async def run(self) -> int:
         """Take up all that the journal holds; the nodes need not be there yet."""
@@ -104,15 +96,9 @@ class Recovery:
 
     async def _end(self, message: ActivationMessage, reason: str) -> Activation:
         record = lost(message, reason, now_ms=self._ports.clock.now_ms())
-        await kept_trying(lambda: self._end_in(message, record), what="end of work that cannot go on")
-        return record
-
-    async def _end_in_store(self, message: ActivationMessage, record: Activation) -> bool:
         journal = self._ports.store.journal
-        if message.stored:
-            return await journal.settle(record)
-        await journal.discard(message.activation_id)
-        return True
+        await kept_trying(lambda: journal.end(message, record), what="end of work that cannot go on")
+        return record
 
     async def expire(self, pending: Pending) -> None:
         """End work that the balancer gave up, and tell who waits for it."""
@@ -129,4 +115,4 @@ def _taken_up(entry: JournalEntry) -> ActivationMessage:
 
 
 def _limits(message: ActivationMessage) -> NamespaceLimits:
-    return NamespaceLimits() if message.stored else NamespaceLimits(store_activations=False)
+    return UNLIMITED if message.stored else NamespaceLimits(store_activations=False)

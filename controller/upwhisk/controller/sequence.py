@@ -88,9 +88,10 @@ class Sequences:
                 task.cancel()
 
     async def _finish(self, run: _Run, done: asyncio.Future[Activation]) -> None:
+        journal = self._ports.store.journal
         try:
             record = await run.to_end()
-            await kept_trying(lambda: self._settle(run.message, record), what="record of a sequence")
+            await kept_trying(lambda: journal.end(run.message, record), what="record of a sequence")
             if not done.done():
                 done.set_result(record)
         except Stopping as stopping:  # a sequence around this one goes on at the next start too
@@ -103,12 +104,6 @@ class Sequences:
             if not done.done():
                 done.set_exception(Unavailable())
                 done.exception()  # not every caller waits
-
-    async def _settle(self, message: ActivationMessage, record: Activation) -> None:
-        if message.stored:
-            await self._ports.store.journal.settle(record)
-        else:
-            await self._ports.store.journal.discard(message.activation_id)
 
     def phase_of(self, namespace: str, id: ActivationId) -> str | None:
         return "running" if self._open.get(id) == namespace else None

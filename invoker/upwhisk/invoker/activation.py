@@ -13,6 +13,7 @@ import structlog
 from upwhisk.common.clock import Clock
 from upwhisk.common.deadlines import Deadlines
 from upwhisk.common.errors import ContainerCreateFailed, ContainerGone, ImageMissing
+from upwhisk.common.forms import Unreadable
 from upwhisk.common.ids import ActivationId, NodeId
 from upwhisk.common.messages import ActivationMessage
 from upwhisk.common.model.activation import NO_CONTAINER, Activation, Status, failed
@@ -83,7 +84,7 @@ class Runner:
     async def give_back(self, delivery: Delivery) -> None:
         """It will not start here."""
         message = delivery.message
-        assert isinstance(message, ActivationMessage)
+        assert isinstance(message, ActivationMessage | Unreadable)
         await self._ports.handback.give_back(message)
         delivery.done()
 

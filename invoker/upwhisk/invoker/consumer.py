@@ -8,10 +8,9 @@ import structlog
 
 from upwhisk.common.forms import Received, Unreadable
 from upwhisk.common.ids import NodeId
-from upwhisk.common.messages import ActivationMessage, Returned
+from upwhisk.common.messages import ActivationMessage
 from upwhisk.common.resource import Resource
-from upwhisk.common.retry import kept_trying
-from upwhisk.common.spi.bus import Delivery, MessageBus, Subscription, controller_topic, node_topic
+from upwhisk.common.spi.bus import Delivery, MessageBus, Subscription, node_topic
 from upwhisk.common.tasks import TaskOwner
 from upwhisk.invoker.activation import Runner
 from upwhisk.invoker.standing import Standing, Take
@@ -38,37 +37,15 @@ class Consumer(Resource):
 
     def _deliver(self, delivery: Delivery) -> None:
         message = delivery.message
-        take = self._standing.take(message) if _is_work(message) else Take.DROP
-        if take is Take.DROP:
+        if not _is_work(message) or (take := self._standing.take(message)) is Take.DROP:
             log.info("not ours to run", action="consumer.dropped", message=type(message).__name__)
             delivery.done()
-        elif isinstance(message, Unreadable):
-            self._tasks.start(self._give_back(message, delivery), "unread")
-        else:
-            self._tasks.start(self._live(delivery, returned=self._returning or take is Take.RETURN), "activation")
+            return
+        is_returned = self._returning or take is Take.RETURN or isinstance(message, Unreadable)
+        self._tasks.start(self._live(delivery, message, returned=is_returned), "activation")
 
-    async def _live(self, delivery: Delivery, *, returned: bool) -> None:
-        message = delivery.message
-        assert isinstance(message, ActivationMessage)
-        if returned:
-            await self._runner.give_back(delivery)
-        else:
-            await self._runner.run(delivery)
-        self._standing.finished(message)
-
-    async def _give_back(self, message: Unreadable, delivery: Delivery) -> None:
-        """Another node may be able to read it; else it waits for one that is."""
-        returned = Returned(
-            activation_id=message.activation_id,
-            node=self._node,
-            attempt=message.attempt,
-            dispatch=message.dispatch,
-            reason=f"This node cannot read it: {message.reason}.",
-            unread=True,
-        )
-        topic = controller_topic(message.controller)
-        await kept_trying(lambda: self._bus.send(topic, returned), what=f"answer to {message.controller}")
-        delivery.done()
+    async def _live(self, delivery: Delivery, message: ActivationMessage | Unreadable, *, returned: bool) -> None:
+        await (self._runner.give_back(delivery) if returned else self._runner.run(delivery))
         self._standing.finished(message)
 
     @property

@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 import structlog
 
 from upwhisk.common.errors import StoreUnavailable
+from upwhisk.common.forms import Unreadable
 from upwhisk.common.ids import NodeId
 from upwhisk.common.messages import ActivationMessage, Begun, Completion, Returned
 from upwhisk.common.model.activation import Activation
@@ -32,8 +33,8 @@ class Handback(ABC):
         """The outcome is durable, and whoever waits is told, when it returns."""
 
     @abstractmethod
-    async def give_back(self, message: ActivationMessage) -> None:
-        """It has not started and will not start here."""
+    async def give_back(self, message: ActivationMessage | Unreadable) -> None:
+        """It has not started and will not start here. What cannot be read here may be read by another node."""
 
 
 def completion_of(message: ActivationMessage, node: NodeId, record: Activation) -> Completion:
@@ -74,7 +75,7 @@ class StoreHandback(Handback):
             log.info("late outcome dropped", action="activation.fenced", id=record.activation_id)
         await self._bus.send(controller_topic(message.controller), completion_of(message, self._node, record))
 
-    async def give_back(self, message: ActivationMessage) -> None:
+    async def give_back(self, message: ActivationMessage | Unreadable) -> None:
         """The next start finds it in the journal."""
 
 
@@ -107,15 +108,21 @@ class BusHandback(Handback):
     async def settle(self, message: ActivationMessage, record: Activation) -> None:
         await self._send(message, completion_of(message, self._node, record))
 
-    async def give_back(self, message: ActivationMessage) -> None:
+    async def give_back(self, message: ActivationMessage | Unreadable) -> None:
         returned = Returned(
             activation_id=message.activation_id,
             node=self._node,
             attempt=message.attempt,
             dispatch=message.dispatch,
-            reason=STOPPING if self._standing.may_start(message) else LAPSED,
+            reason=self._why_not(message),
+            unread=isinstance(message, Unreadable),
         )
         await self._send(message, returned)
+
+    def _why_not(self, message: ActivationMessage | Unreadable) -> str:
+        if isinstance(message, Unreadable):
+            return f"this node cannot read it: {message.reason}"
+        return STOPPING if self._standing.may_start(message) else LAPSED
 
     async def _wait_for_membership(self, message: ActivationMessage) -> None:
         """While the registry is away a node cannot know whether it is still a member, nor would another one."""
@@ -126,6 +133,6 @@ class BusHandback(Handback):
         self._changed.set()
         self._changed = asyncio.Event()
 
-    async def _send(self, message: ActivationMessage, answer: Begun | Completion | Returned) -> None:
+    async def _send(self, message: ActivationMessage | Unreadable, answer: Begun | Completion | Returned) -> None:
         topic = controller_topic(message.controller)
         await kept_trying(lambda: self._bus.send(topic, answer), what=f"answer to {message.controller}")

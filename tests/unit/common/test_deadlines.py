@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Iterator
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -64,20 +66,27 @@ def test_each_passes_once_in_its_time_unless_removed(steps: list[tuple[str, floa
         loop.close()
 
 
-async def test_what_is_due_first_rings_first() -> None:
+@pytest.fixture
+def loop() -> Iterator[StandingLoop]:
+    made = StandingLoop()
+    yield made
+    made.close()
+
+
+def test_what_is_due_first_rings_first(loop: StandingLoop) -> None:
     passed: list[str] = []
     deadlines: Deadlines[str] = Deadlines(passed.append)
-    deadlines.add("late", 30.0)
-    deadlines.add("early", 0.01)
-    async with asyncio.timeout(5):
-        while not passed:
-            await asyncio.sleep(0.001)
+    loop.run_until_complete(added(deadlines, "late", 30.0))
+    loop.run_until_complete(added(deadlines, "early", 0.01))
+    run_to(loop, 0.02)
     assert passed == ["early"]
     assert len(deadlines) == 1
     deadlines.close()
+    run_to(loop, 60.0)
+    assert passed == ["early"]
 
 
-async def test_one_may_remove_another() -> None:
+def test_one_may_remove_another(loop: StandingLoop) -> None:
     passed: list[str] = []
 
     def take_all(item: str) -> None:
@@ -86,12 +95,9 @@ async def test_one_may_remove_another() -> None:
         deadlines.remove("b")
 
     deadlines: Deadlines[str] = Deadlines(take_all)
-    deadlines.add("a", 0.0)
-    deadlines.add("b", 0.0)
-    async with asyncio.timeout(5):
-        while not passed:
-            await asyncio.sleep(0.001)
-    await asyncio.sleep(0)
+    loop.run_until_complete(added(deadlines, "a", 1.0))
+    loop.run_until_complete(added(deadlines, "b", 1.0))
+    run_to(loop, 1.0)
     assert len(passed) == 1
     assert not deadlines
     assert math.isinf(deadlines._armed)

@@ -13,6 +13,7 @@ from fakes.containers import HeldContainer, HeldFactory
 from upwhisk.backends.logs.inline import InlineLogStore
 from upwhisk.common.clock import SystemClock
 from upwhisk.common.errors import ContainerCreateFailed
+from upwhisk.common.forms import Unreadable
 from upwhisk.common.ids import NodeId, TransactionId, new_activation_id
 from upwhisk.common.messages import ActionRef, ActivationMessage, Demand, Message
 from upwhisk.common.model.action import Action, Exec
@@ -84,7 +85,7 @@ class Kept(Handback):
             raise RecursionError("maximum recursion depth exceeded")
         self.records.append(record)
 
-    async def give_back(self, message: ActivationMessage) -> None:
+    async def give_back(self, message: ActivationMessage | Unreadable) -> None:
         self.given_back.append(message.activation_id)
 
 

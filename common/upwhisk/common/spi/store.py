@@ -236,9 +236,19 @@ class Journal(ABC):
     def discard(self, id: ActivationId) -> Awaitable[None]:
         """Forget a journalled message without a record: its namespace stores none."""
 
+    def end(self, message: ActivationMessage, record: Activation) -> Awaitable[bool]:
+        """Settle work that ends with `record`, or discard it if its namespace stores none; whether that counted: it may have
+        ended meanwhile."""
+        return self.settle(record) if message.stored else _counted(self.discard(message.activation_id))
+
     @abstractmethod
     async def pending(self) -> list[JournalEntry]:
         """Everything accepted and not settled, oldest acceptance first."""
+
+
+async def _counted(discarding: Awaitable[None]) -> bool:
+    await discarding
+    return True
 
 
 class StoreStatistics(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from collections import Counter
 from dataclasses import dataclass, field
@@ -35,6 +36,8 @@ log = structlog.get_logger(__name__)
 _NO_ROUTE: Final = "The requested resource could not be found."
 _API: Final = ("/api/v1/", "/upwhisk/v1/")
 _MAX_TRANSACTION_ID: Final = 255
+_LAST_TURNS: Final = 8
+"""Turns of the event loop in which connections are still taken: those that the kernel holds when the listener closes break."""
 _FIRST_REQUEST_S: Final = 1.0
 """So long, after the last connection was taken, its request is waited for when the listener closes: a proxy sends a call
 elsewhere that was answered 503, not one whose connection broke."""
@@ -120,6 +123,8 @@ class ApiServer(Resource):
         self._draining = True
         if self._runner is None:
             return
+        for _ in range(_LAST_TURNS):
+            await asyncio.sleep(0)
         for site in self._runner.sites:
             await site.stop()
         if self._connections is not None:

@@ -41,7 +41,6 @@ class FleetDelivery(Resource):
         balancer.on_node_lost(fences.node_lost, lease_s=node_lease_s)
         balancer.on_unanswered(fences.unanswered)
         balancer.answers_to(lambda: hosting.own.name)
-        self._recovery.ends_by(journal.end)
         return self
 
     async def start(self) -> None:

@@ -65,7 +65,7 @@ class LogJournal(Journal):
         return _first(self._hosting.log_of(record.activation_id).append([Settled(record=record)]))
 
     def end(self, message: ActivationMessage, record: Activation) -> Awaitable[bool]:
-        """Settle work in the log that holds it, or discard it if its namespace stores no records; whether that counted."""
+        """In the log that answers for it."""
         entry = Settled(record=record) if message.stored else Discarded(activation_id=message.activation_id)
         return self._append_for(message, entry)
 

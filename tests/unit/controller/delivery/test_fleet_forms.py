@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import msgspec
 from fakes.fleet import fleet
+from fakes.fleet_steps import error_of
 
 from upwhisk.common.messages import FORM, Begun, Bundle, Completion, Message, Returned, encode_message
-from upwhisk.common.model.activation import Activation
 from upwhisk.common.model.parameters import Parameter
 
 Write = Callable[[Message], bytes]
@@ -24,11 +24,6 @@ def other_form_of(*kinds: type) -> Write:
         return msgspec.msgpack.encode({**msgspec.msgpack.decode(data), "form": FORM + 7, "record": 1, "entries": 1})
 
     return write
-
-
-def error_of(record: Activation | None) -> str:
-    assert record is not None
-    return str(record.response.result["error"])
 
 
 async def test_an_outcome_that_is_not_read_ends_the_work_with_the_reason() -> None:

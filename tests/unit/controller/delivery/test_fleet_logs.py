@@ -162,4 +162,8 @@ async def test_what_comes_back_of_nobody_is_told_to_nobody() -> None:
         [c0] = platform.controllers
         stray = Returned(activation_id="f" * 32, node="n0", attempt=1, reason="", dispatch=3)  # type: ignore[arg-type]
         await platform.nodes[0].bus.send(c0.hosting.own.topic, stray)
+        await platform.action("echo")
+        assert (await c0.invoke("echo")).record is not None, "the log was read on"
         await platform.settled()
+        assert not c0.balancer.came_back
+        assert [one.name for one in platform.ran] == ["echo"]

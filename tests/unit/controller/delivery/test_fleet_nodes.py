@@ -3,29 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from fakes.fleet import Fleet, fleet
+from fakes.fleet import fleet
 from fakes.fleet_node import NODE_LEASE_S, FleetNode
+from fakes.fleet_steps import error_of, shut, where
 
-from upwhisk.common.model.activation import Activation
 from upwhisk.common.model.parameters import Parameter
 
 RETRY_SAFE = (Parameter("retry-safe", True),)
-
-
-def error_of(record: Activation | None) -> str:
-    assert record is not None
-    return str(record.response.result["error"])
-
-
-def shut(platform: Fleet, name: str, step: str) -> None:
-    for node in platform.nodes:
-        node.gates.shut(name, step)
-
-
-async def where(platform: Fleet, name: str, step: str) -> FleetNode:
-    """The node on which a life waits."""
-    await platform.until(lambda: any(node.gates.waiting[name, step] for node in platform.nodes))
-    return next(node for node in platform.nodes if node.gates.waiting[name, step])
 
 
 async def test_work_that_had_not_started_runs_elsewhere() -> None:

@@ -4,19 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from fakes.fleet import Fleet, fleet
-
-from upwhisk.common.model.activation import Activation
-
-
-def error_of(record: Activation | None) -> str:
-    assert record is not None
-    return str(record.response.result["error"])
-
-
-def shut(platform: Fleet, name: str, step: str) -> None:
-    for node in platform.nodes:
-        node.gates.shut(name, step)
+from fakes.fleet import fleet
+from fakes.fleet_steps import error_of, shut
 
 
 async def test_a_node_that_stops_gives_back_what_it_has_not_started() -> None:
