@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
 import ssl
 from collections import Counter
 from dataclasses import dataclass, field
@@ -89,6 +91,7 @@ class ApiServer(Resource):
         self._reading = Reading(settings.header_timeout_s, BodyBudget(settings.body_memory_bytes))
         self._runner: web.ServerRunner | None = None
         self._connections: ApiConnections | None = None
+        self._listeners: list[socket.socket] = []
 
     @property
     def port(self) -> int:
@@ -106,8 +109,8 @@ class ApiServer(Resource):
         self._runner = web.ServerRunner(self._connections, shutdown_timeout=self._settings.drain_s)
         await self._runner.setup()
         try:
-            listeners = await bind(self._settings.host, self._settings.port)
-            for listener in listeners:
+            self._listeners = await bind(self._settings.host, self._settings.port)
+            for listener in self._listeners:
                 await open_doors(self._runner, listener, self._settings.security.tls)
         except OSError as error:
             where = f"{self._settings.host}:{self._settings.port}"
@@ -125,6 +128,9 @@ class ApiServer(Resource):
             return
         for _ in range(_LAST_TURNS):
             await asyncio.sleep(0)
+        for listener in self._listeners:
+            with contextlib.suppress(OSError):  # it never listened
+                listener.shutdown(socket.SHUT_RD)  # at once, for all its doors: who comes now is refused, and goes elsewhere
         for site in self._runner.sites:
             await site.stop()
         if self._connections is not None:
