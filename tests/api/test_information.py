@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 import stat
 from pathlib import Path
@@ -170,6 +171,16 @@ async def test_draining_answers_503(local: InProcess, client: Client) -> None:
     assert answer.status == 503
     assert answer.error.startswith("The server is currently unavailable")
     assert (await client.get("/ping")).status == 200
+
+
+async def test_who_was_connected_when_the_listener_closed_is_answered(local: InProcess) -> None:
+    """The kernel has connection and request, the loop has not seen them: a proxy may send that call elsewhere."""
+    request = b"GET /api/v1/namespaces HTTP/1.1\r\nHost: x\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", local.server.port)) as caller:
+        caller.sendall(request)
+        await local.server.aclose()
+        caller.settimeout(5)
+        assert (await asyncio.to_thread(caller.recv, 4096)).startswith(b"HTTP/1.1 503 ")
 
 
 async def test_a_port_in_use(local: InProcess) -> None:

@@ -9,7 +9,7 @@ import pytest
 import uvloop
 from aiohttp import web
 
-from upwhisk.controller.api.doors import bind, open_doors
+from upwhisk.controller.api.doors import bind, close_doors, open_doors
 
 _CALLERS = 200
 
@@ -48,6 +48,33 @@ async def _turns_until_accepted() -> int:
 def test_many_are_accepted_in_one_turn() -> None:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         assert runner.run(_turns_until_accepted()) <= _CALLERS // 8
+
+
+async def _held_at_the_end() -> int:
+    """How many callers the kernel held; the next one is refused though the doors are not closed yet."""
+    runner = web.ServerRunner(web.Server(lambda request: web.Response()))  # type: ignore[arg-type, return-value]
+    await runner.setup()
+    (listener,) = await bind("127.0.0.1", 0)
+    await open_doors(runner, listener)
+    address = runner.addresses[0]
+    callers = [socket.create_connection(address) for _ in range(5)]
+    held = close_doors(listener)
+    try:
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(address)
+        for caller, connection in zip(callers, held, strict=True):
+            connection.sendall(b"x")
+            assert caller.recv(1) == b"x", "it is whole"
+    finally:
+        for each in (*callers, *held):
+            each.close()
+        await runner.cleanup()
+    return len(held)
+
+
+def test_whom_the_kernel_holds_is_not_lost_when_the_doors_close() -> None:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        assert runner.run(_held_at_the_end()) == 5
 
 
 async def test_an_address_in_use_is_an_error() -> None:

@@ -10,6 +10,7 @@ A listening socket that the loop has several times, by duplicates of its descrip
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import ssl
 
@@ -24,6 +25,21 @@ async def open_doors(runner: web.ServerRunner, listener: socket.socket, tls: ssl
     """Serve what comes in by `listener`, a bound socket, which is the runner's from now on."""
     for door in (listener, *(listener.dup() for _ in range(_DOORS - 1))):
         await web.SockSite(runner, door, backlog=_BACKLOG, ssl_context=tls).start()
+
+
+def close_doors(listener: socket.socket) -> list[socket.socket]:
+    """The connections that the kernel holds and would break when the listener closes, taken at the last moment. Who comes
+    from here on is refused, whichever door is found, and may go elsewhere."""
+    held: list[socket.socket] = []
+    listener.setblocking(False)
+    with contextlib.suppress(OSError):
+        while True:
+            held.append(listener.accept()[0])
+    with contextlib.suppress(OSError):  # it never listened
+        listener.shutdown(socket.SHUT_RD)
+    for connection in held:
+        connection.setblocking(False)
+    return held
 
 
 async def bind(host: str, port: int) -> list[socket.socket]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import socket
 import ssl
 from collections import Counter
@@ -24,7 +23,7 @@ from upwhisk.common.errors import (
 )
 from upwhisk.common.ids import new_transaction_id
 from upwhisk.common.resource import Resource
-from upwhisk.controller.api.doors import bind, open_doors
+from upwhisk.controller.api.doors import bind, close_doors, open_doors
 from upwhisk.controller.api.errors import error_reply, unexpected_reply
 from upwhisk.controller.api.operators_access import may_operate
 from upwhisk.controller.api.protocol import ApiConnections
@@ -38,8 +37,6 @@ log = structlog.get_logger(__name__)
 _NO_ROUTE: Final = "The requested resource could not be found."
 _API: Final = ("/api/v1/", "/upwhisk/v1/")
 _MAX_TRANSACTION_ID: Final = 255
-_LAST_TURNS: Final = 8
-"""Turns of the event loop in which connections are still taken: those that the kernel holds when the listener closes break."""
 _FIRST_REQUEST_S: Final = 1.0
 """So long, after the last connection was taken, its request is waited for when the listener closes: a proxy sends a call
 elsewhere that was answered 503, not one whose connection broke."""
@@ -126,16 +123,20 @@ class ApiServer(Resource):
         self._draining = True
         if self._runner is None:
             return
-        for _ in range(_LAST_TURNS):
-            await asyncio.sleep(0)
-        for listener in self._listeners:
-            with contextlib.suppress(OSError):  # it never listened
-                listener.shutdown(socket.SHUT_RD)  # at once, for all its doors: who comes now is refused, and goes elsewhere
+        listeners, self._listeners = self._listeners, []
+        held = [connection for listener in listeners for connection in close_doors(listener)]
         for site in self._runner.sites:
             await site.stop()
         if self._connections is not None:
+            await self._let_in(self._connections, held)
             await self._connections.wait_heard(_FIRST_REQUEST_S)
         await self._runner.cleanup()
+
+    async def _let_in(self, connections: ApiConnections, held: list[socket.socket]) -> None:
+        """They came before the listener closed: each is answered."""
+        loop, tls = asyncio.get_running_loop(), self._settings.security.tls
+        connecting = [loop.connect_accepted_socket(connections, connection, ssl=tls) for connection in held]
+        await asyncio.gather(*connecting, return_exceptions=True)  # who has gone again, or speaks no TLS
 
     async def _serve(self, http: web.BaseRequest) -> web.StreamResponse:
         transaction_id = _transaction_id(http.headers.get("X-Request-ID"))
