@@ -16,7 +16,9 @@ from fleet.settings import Tuning
 from fleet_subject import FleetSubject
 from report import Bar, finish, table
 
-_SECONDS, _WARM_UP_S = 10, 3
+_SECONDS = 10
+_WARM_UP = (16, 20)
+"""Callers and seconds: until the broker's code is compiled."""
 _CALLERS = (1, 4, 16, 32)
 _SHARES = (50, 90, 99, 99.9)
 _TICK_S = 1 / os.sysconf("SC_CLK_TCK")
@@ -27,7 +29,7 @@ def main() -> int:
     parser.add_argument("--containers", choices=["process", "docker"], default="process")
     parser.add_argument("--seconds", type=int, default=_SECONDS)
     options = parser.parse_args()
-    tuning = Tuning(memory_mb=1024, tables={"log": {"level": "warning"}})
+    tuning = Tuning(memory_mb=1024, lasting=True, tables={"log": {"level": "warning"}, "retention": {"interval_s": 3600}})
     fleet = Fleet(controllers=1, invokers=1, containers=options.containers, tuning=tuning)
     with FleetSubject(fleet) as platform:
         platform.deploy("noop", "def main(args):\n    return {}\n")
@@ -46,7 +48,8 @@ def main() -> int:
 
 def measure(platform: FleetSubject, seconds: int) -> tuple[dict[int, Load], dict[int, dict[str, float]]]:
     (url,), headers = platform.urls_of("noop"), platform.headers
-    closed_loop(url, headers, callers=4, seconds=_WARM_UP_S)
+    callers, warm_s = _WARM_UP
+    closed_loop(url, headers, callers=callers, seconds=warm_s)
     loads: dict[int, Load] = {}
     cpu: dict[int, dict[str, float]] = {}
     for callers in _CALLERS:

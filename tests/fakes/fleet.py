@@ -91,7 +91,7 @@ class FleetController:
         self.fires = FireService(FirePorts(self.store, self.catalog, self.balancer, self.sequences, clock))
         self.delivery = FleetDelivery(self.store, self.hosting, self.balancer, self.recovery, self.sequences)
         self.delivery.connect(clock, max_age_s=queue.max_age_s, node_lease_s=NODE_LEASE_S)
-        self.sweep = Sweep(self.bus, self.line, clock, name, None)
+        self.sweep = Sweep(self.bus, self.line, clock, name)
         self._ending: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:

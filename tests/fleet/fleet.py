@@ -22,6 +22,7 @@ from services.ports import free_ports
 from services.service import Service
 
 _INIT_S = 60.0
+_IMAGES_S = 300.0
 
 
 class Fleet:
@@ -57,7 +58,7 @@ class Fleet:
     def _start(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="uw-fleet-"))
         self._stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
-        kafka, consul, couch = Kafka(), Consul(), PouchDB()
+        kafka, consul, couch = Kafka(lasting=self._tuning.lasting), Consul(), PouchDB()
         self.services = {"kafka": kafka, "consul": consul, "couchdb": couch}
         if self._containers == "docker":
             self.services["docker"] = DockerEngine()
@@ -68,6 +69,8 @@ class Fleet:
         addresses = Addresses(kafka.bootstrap, consul.url, consul.token, couch.server.url, host)
         self.config = write(self.folder, addresses, self._tuning)
         self._initialise()
+        if self._containers == "docker":
+            self._run(["admin", "images"], within_s=_IMAGES_S)  # those of a run before are there
         controllers, invokers = self._counts
         for port in free_ports(controllers):
             self._add_controller(port)
@@ -79,12 +82,15 @@ class Fleet:
     def _initialise(self) -> None:
         """`upwhisk init`, as an operator would."""
         properties = self.folder / "wskprops"
-        command = [sys.executable, "-m", "upwhisk.cli", "init", "--config", str(self.config), "--wskprops", str(properties)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_INIT_S, check=False)
-        if done.returncode != 0:
-            raise Unavailable(f"'upwhisk init' failed:\n{done.stdout}{done.stderr}")
+        self._run(["init", "--wskprops", str(properties)], within_s=_INIT_S)
         lines = properties.read_text().splitlines()
         self.key = next(line for line in lines if line.startswith("AUTH=")).removeprefix("AUTH=")
+
+    def _run(self, command: list[str], *, within_s: float) -> None:
+        words = [sys.executable, "-m", "upwhisk.cli", *command, "--config", str(self.config)]
+        done = subprocess.run(words, capture_output=True, text=True, timeout=within_s, check=False)
+        if done.returncode != 0:
+            raise Unavailable(f"'upwhisk {' '.join(command)}' failed:\n{done.stdout}{done.stderr}")
 
     def _add_controller(self, port: int) -> None:
         number = len(self.controllers) + 1

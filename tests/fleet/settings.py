@@ -20,9 +20,10 @@ class Addresses:
 
 @dataclass
 class Tuning:
-    """`tables`: further settings, by table and key."""
+    """`tables`: further settings, by table and key. `lasting`: the broker runs as one in earnest does (`services/kafka.py`)."""
 
     memory_mb: int = 2048
+    lasting: bool = False
     tables: dict[str, dict[str, object]] = field(default_factory=dict)
 
 

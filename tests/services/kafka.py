@@ -19,7 +19,8 @@ PROGRAMS = {"java": "default-jre-headless", "mvn": "maven"}
 _FETCH_S = 300.0
 _FORMAT_S = 60.0
 _CLUSTER = "upwhisk-for-tests-0000"
-_HEAP = ("-Xms64m", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto")
+_HEAP = ("-Xms64m", "-Xmx256m", "-XX:+UseSerialGC", "-Xshare:auto")
+_BRIEF = "-XX:TieredStopAtLevel=1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +60,15 @@ def _dump_classes(archive: Path) -> None:
 
 
 class Kafka(Service):
-    """`bootstrap` is open, as between brokers; with `users` there is `secure` too: SASL over TLS, trusting `ca`."""
+    """`bootstrap` is open, as between brokers; with `users` there is `secure` too: SASL over TLS, trusting `ca`. `lasting`: its
+    code is compiled as that of a broker in earnest, which costs 20 s of CPU and halves that of each request from then on."""
 
     name: ClassVar[str] = "kafka"
     port_count: ClassVar[int] = 3
 
-    def __init__(self, users: Users | None = None, *, _archive: list[str] | None = None) -> None:
+    def __init__(self, users: Users | None = None, *, lasting: bool = False, _archive: list[str] | None = None) -> None:
         super().__init__()
+        self._pace = [] if lasting else [_BRIEF]
         self._users = users
         self._jars = place("kafka", digest(RECIPE))
         if not self._jars.is_dir():
@@ -132,7 +135,7 @@ class Kafka(Service):
     def _java(self, options: list[str]) -> list[str]:
         paths = ":".join(str(jar) for jar in sorted(self._jars.glob("*.jar")))
         log = f"-Dlog4j2.configurationFile=file:{RECIPE / 'log4j2.yaml'}"
-        return [have("java"), *_HEAP, *options, log, "-cp", paths]
+        return [have("java"), *_HEAP, *self._pace, *options, log, "-cp", paths]
 
     def _ready(self) -> bool:
         return broker_serves(self.ports[0])

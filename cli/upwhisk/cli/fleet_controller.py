@@ -35,6 +35,9 @@ from upwhisk.controller.delivery.sweep import Retention, Sweep
 
 log = structlog.get_logger(__name__)
 
+_LOOK_S = 60.0
+"""Looking for records that have to go costs a document server a pass over all that is new: not more often than this."""
+
 
 @dataclass(frozen=True, slots=True)
 class ControllerReady:
@@ -118,8 +121,12 @@ class FleetController:
         ):
             controller.metrics.register(collector)
         await stack.enter_async_context(controller)
-        await stack.enter_async_context(Sweep(parts.bus, parts.registry, self._clock, self._name, _retention(parts)))
+        await stack.enter_async_context(self._sweep(parts))
         return controller
+
+    def _sweep(self, parts: FleetParts) -> Sweep:
+        interval_s = max(_LOOK_S, self._settings.retention.interval_s)
+        return Sweep(parts.bus, parts.registry, self._clock, self._name, _retention(parts), interval_s)
 
 
 def _retention(parts: FleetParts) -> Retention | None:

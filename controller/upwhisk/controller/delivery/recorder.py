@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 
 import structlog
@@ -22,8 +23,8 @@ MAX_WAITING = 20_000
 MAX_WAITING_BYTES = 128 * 1024 * 1024
 """With so many records unstored, or so much in them, nothing new is accepted."""
 BATCH_BYTES = 8 * 1024 * 1024
-_GATHER_S = 0.02
-"""A batch waits so long for company: writes of one record each would cost the store far more."""
+_GATHER_S = 0.1
+"""A batch waits so long for company, unless somebody waits for it: writes of few records cost the store far more each."""
 
 Stored = Callable[[], None]
 
@@ -36,6 +37,7 @@ class Recorder(Resource):
         self._unstored: dict[ActivationId, tuple[Activation, Stored]] = {}
         self._bytes = 0
         self._arrived = asyncio.Event()
+        self._is_due = asyncio.Event()
         self._put = 0
         self._stored = 0
         self._barriers: list[tuple[int, asyncio.Future[None]]] = []
@@ -59,6 +61,8 @@ class Recorder(Resource):
         self._bytes += _weight(record)
         self._put += 1
         self._arrived.set()
+        if len(self._unstored) >= BATCH:
+            self._is_due.set()
 
     def find(self, id: ActivationId) -> Activation | None:
         entry = self._unstored.get(id)
@@ -80,6 +84,7 @@ class Recorder(Resource):
             return True
         reached: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._barriers.append((self._put, reached))
+        self._is_due.set()
         try:
             async with asyncio.timeout(timeout_s):
                 await reached
@@ -90,11 +95,14 @@ class Recorder(Resource):
     async def _go_on(self) -> None:
         while True:
             await self._arrived.wait()
-            if len(self._unstored) < BATCH:
-                await asyncio.sleep(_GATHER_S)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_GATHER_S):
+                    await self._is_due.wait()
             await self._store_batch()
             if not self._unstored:
                 self._arrived.clear()
+            if len(self._unstored) < BATCH and not self._barriers:
+                self._is_due.clear()
 
     async def _store_batch(self) -> None:
         batch = self._batch()

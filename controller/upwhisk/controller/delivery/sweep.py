@@ -27,24 +27,30 @@ log = structlog.get_logger(__name__)
 
 LEADER = "leader/sweep"
 EVERY_S = 30.0
-RETENTION_S = 60.0
 _TTL_S = 15.0
 Retention = Callable[[], Awaitable[int]]
 """Removes records; how many."""
 
 
 class Sweep(Resource):
-    """`retention` removes records beyond their bounds; None for a store that does it by itself."""
+    """`retention` removes records beyond their bounds, every `retention_s`; None for a store that does it by itself."""
 
     def __init__(
-        self, bus: MessageBus, registry: NodeRegistry, clock: Clock, owner: str, retention: Retention | None
+        self,
+        bus: MessageBus,
+        registry: NodeRegistry,
+        clock: Clock,
+        owner: str,
+        retention: Retention | None = None,
+        retention_s: float = 60.0,
     ) -> None:
         self._bus = bus
         self._registry = registry
         self._clock = clock
         self._owner = f"{owner}/{new_instance_id()}"
         self._retention = retention
-        self._retained_at = float("-inf")
+        self._retention_s = retention_s
+        self._retained_at = clock.monotonic()
         self._claim: Claim | None = None
         self._strays: set[str] = set()
         self._retired: dict[str, float] = {}
@@ -106,6 +112,6 @@ class Sweep(Resource):
 
     async def _retain(self) -> None:
         now = self._clock.monotonic()
-        if self._retention is not None and now - self._retained_at >= RETENTION_S:
+        if self._retention is not None and now - self._retained_at >= self._retention_s:
             self._retained_at = now
             await self._retention()
