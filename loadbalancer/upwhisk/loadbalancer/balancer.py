@@ -16,7 +16,6 @@ from upwhisk.common.messages import ActivationMessage, Completion, Returned
 from upwhisk.common.model.activation import Activation
 from upwhisk.common.model.placed import Why
 from upwhisk.common.resource import Resource
-from upwhisk.common.retry import backoff_s
 from upwhisk.common.settings import QueueSettings
 from upwhisk.common.spi.bus import MessageBus
 from upwhisk.common.tasks import TaskOwner
@@ -27,8 +26,8 @@ from upwhisk.loadbalancer.nodeview import NodeView
 from upwhisk.loadbalancer.pending import Handover, Notify, Pending, Phase, Sending, Stopping, Turns, judged
 from upwhisk.loadbalancer.placement import Request, place
 from upwhisk.loadbalancer.presence import Meaning, Presence, meaning_of
-from upwhisk.loadbalancer.queue import FairQueue
 from upwhisk.loadbalancer.tally import Outcome
+from upwhisk.loadbalancer.waiting import Waiting
 
 log = structlog.get_logger(__name__)
 
@@ -48,19 +47,17 @@ class Balancer(Resource):
         self._clock = clock
         self._settings = queue
         self._policy = policy
-        self._queue: FairQueue[Pending] = FairQueue(queue.max_length, queue.max_length_per_namespace)
+        self.refused: Counter[str] = Counter()
+        self.came_back: Counter[str] = Counter()
+        self._waiting = Waiting(queue, clock, self.refused)
         self._pending: dict[ActivationId, Pending] = {}
-        self._resting: dict[Pending, float] = {}
-        """Queued, but not to be placed before this time."""
-        self._sending = Sending(bus, clock, Turns(self._back, _ignore, self._unsent))
+        self._sending = Sending(bus, clock, Turns(self._waiting.push_again, _ignore, self._unsent))
         self._losses: Losses | None = None
         self._tasks = TaskOwner("balancer")
         self._expired: Notify = _ignore
         self._unanswered: NodeLost | None = None
         self._answers_to: Callable[[], str] | None = None
         self.stopping = False
-        self.refused: Counter[str] = Counter()
-        self.came_back: Counter[str] = Counter()
 
     async def start(self) -> None:
         if self._losses is not None:
@@ -122,18 +119,10 @@ class Balancer(Resource):
         if self.stopping:
             self.refused["stopping"] += 1
             return "the platform is stopping"
-        if not self._queue and self._view.nodes:
-            return None
         if not self._view.nodes:
             self.refused["no_node"] += 1
             return "there is no node"
-        reason = self._queue.refusal(namespace, count)
-        if reason is not None:
-            self.refused["queue_full"] += 1
-        elif waits and (wait_s := self._queue.expected_s(namespace, self._clock.monotonic())) > self._settings.max_wait_s:
-            self.refused["queue_slow"] += 1
-            reason = f"the queue of namespace '{namespace}' takes {wait_s:.0f} s"
-        return reason
+        return self._waiting.refusal(namespace, count, waits=waits) if self._waiting.has_line else None
 
     # 2. Publish: place and send now, or wait for a permit.
 
@@ -146,10 +135,9 @@ class Balancer(Resource):
         wait_until = now + self._settings.max_wait_s if message.blocking else None
         pending = Pending(message, asyncio.get_running_loop().create_future(), wait_until)
         self._pending[message.activation_id] = pending
-        if self.stopping or self._queue or not self._try_dispatch(pending):
-            self._queue.push(message.namespace, pending)
-            if self._queue and not self.stopping:
-                self._drain_queue()
+        if self.stopping or self._waiting.has_line or not self._try_dispatch(pending):
+            self._waiting.push(pending)
+            self._drain_queue()
         return pending.done
 
     # 3. Place it on a node and take the permit; 4. hand it over (`pending.py`).
@@ -169,28 +157,6 @@ class Balancer(Resource):
         message.node, message.incarnation = NodeId(permit.node), self._view.incarnation(permit.node) or ""
         self._sending.hand_over(pending)
         return True
-
-    def _back(self, pending: Pending) -> None:
-        """It was not sent, or its node will not start it: place it once more."""
-        pending.take_back()
-        pending.phase = Phase.QUEUED
-        self._queue.push(pending.message.namespace, pending)
-
-    def _given_back(self, pending: Pending) -> None:
-        """At once to another node; if that happens again, the nodes stop and we have not heard of it yet: later each time."""
-        pending.returned += 1
-        if pending.returned == 1:
-            self._back(pending)
-            return
-        pending.take_back()
-        pending.phase = Phase.QUEUED
-        self._resting[pending] = self._clock.monotonic() + backoff_s(pending.returned, first_s=_SWEEP_S)
-
-    def _end_rests(self) -> None:
-        now = self._clock.monotonic()
-        for pending in [each for each, until in self._resting.items() if until <= now]:
-            del self._resting[pending]
-            self._queue.push(pending.message.namespace, pending)
 
     def _unsent(self, pending: Pending, error: Unavailable) -> None:
         self.came_back["not_sent"] += 1
@@ -218,15 +184,14 @@ class Balancer(Resource):
                     self._end_unknown(pending, f"node '{answer.node}' said it in a way that is not understood: {answer.reason}")
                 case Meaning.LATE:
                     log.info("late answer", action="balancer.late", id=answer.activation_id, node=answer.node)
-        if self._queue:
-            self._drain_queue()
+        self._drain_queue()
 
     def _not_started(self, pending: Pending, answer: Returned | Unreadable) -> None:
         """Of another release than ours its node is not offered the same at once, again and again."""
         self.came_back["returned"] += 1
         if isinstance(answer, Unreadable) or answer.unread:
             self._view.report_outcome(answer.node, Outcome.PLATFORM_ERROR)
-        self._given_back(pending)
+        self._waiting.push_returned(pending)
 
     def _end_unknown(self, pending: Pending, reason: str) -> None:
         """It may have run, so it is not placed again."""
@@ -244,7 +209,7 @@ class Balancer(Resource):
     def requeue(self, pending: Pending) -> None:
         """Place work once more whose hand-over counts for nothing any longer."""
         if self._pending.get(pending.message.activation_id) is pending and pending.phase is not Phase.QUEUED:
-            self._back(pending)
+            self._waiting.push_again(pending)
             self._drain_queue()
 
     def forget(self, pending: Pending) -> None:
@@ -280,8 +245,8 @@ class Balancer(Resource):
         self._drain_queue()
 
     def _drain_queue(self) -> None:
-        while self._queue and not self.stopping:
-            if not self._queue.pop_first(self._try_dispatch, self._clock.monotonic()):
+        while self._waiting.has_line and not self.stopping:
+            if not self._waiting.place_next(self._try_dispatch):
                 return
 
     # 6. Waiting has an end.
@@ -292,12 +257,12 @@ class Balancer(Resource):
             await self._clock.sleep(_SWEEP_S)
             sweeps += 1
             self._sending.again()
-            self._end_rests()
+            self._waiting.end_rests()
             if self._losses is not None:
                 self._losses.look()
                 if sweeps % _REMIND_EVERY == 0:
                     self._look_at_silent()
-            if self._queue or self._resting:
+            if self._waiting:
                 self._expire()
                 self._drain_queue()
 
@@ -315,21 +280,18 @@ class Balancer(Resource):
             self._end_unknown(pending, f"node '{message.node}' did not say in time how the action ended")
 
     def _expire(self) -> None:
-        now, now_ms = self._clock.monotonic(), self._clock.now_ms()
         for pending in [p for p in self._pending.values() if p.phase is Phase.QUEUED]:
-            message = pending.message
-            if pending.wait_until is not None and now >= pending.wait_until and not message.journalled:
+            if self._waiting.has_waited_enough(pending):
                 self.refused["no_permit_in_time"] += 1
-                log.info("no permit in time", action="balancer.waited", id=message.activation_id)
+                log.info("no permit in time", action="balancer.waited", id=pending.message.activation_id)
                 self.forget(pending)
-            elif now_ms - message.accepted_ms > self._settings.max_age_s * 1000:
+            elif self._waiting.is_too_old(pending):
                 self._take_out(pending)
                 self._expired(pending)
 
     def _take_out(self, pending: Pending) -> None:
         """Whoever ends it resolves it."""
-        if pending.phase is Phase.QUEUED and self._resting.pop(pending, None) is None:
-            self._queue.remove(pending.message.namespace, pending)
+        self._waiting.take_out(pending)
         pending.phase = Phase.ENDING
 
     def _forget(self, pending: Pending) -> None:
@@ -375,7 +337,7 @@ class Balancer(Resource):
 
     @property
     def queued(self) -> int:
-        return len(self._queue) + len(self._resting)
+        return len(self._waiting)
 
     @property
     def in_flight(self) -> int:

@@ -1,0 +1,87 @@
+"""Work without a node: in line for a permit, or resting after nodes gave it back."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+
+from upwhisk.common.clock import Clock
+from upwhisk.common.retry import backoff_s
+from upwhisk.common.settings import QueueSettings
+from upwhisk.loadbalancer.pending import Pending, Phase
+from upwhisk.loadbalancer.queue import FairQueue
+
+FIRST_REST_S = 0.25
+
+
+class Waiting:
+    """`refused`: work that was not accepted, by reason."""
+
+    def __init__(self, settings: QueueSettings, clock: Clock, refused: Counter[str]) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._refused = refused
+        self._queue: FairQueue[Pending] = FairQueue(settings.max_length, settings.max_length_per_namespace)
+        self._resting: dict[Pending, float] = {}
+        """Not to be placed before this time."""
+
+    def __len__(self) -> int:
+        return len(self._queue) + len(self._resting)
+
+    @property
+    def has_line(self) -> bool:
+        """Whether anything could be placed now if there were a permit."""
+        return bool(self._queue)
+
+    def refusal(self, namespace: str, count: int, *, waits: bool) -> str | None:
+        """Why `count` more of `namespace` do not fit, or None. `waits`: a caller waits, and is better told at once than
+        after `queue.max_wait_s`."""
+        reason = self._queue.refusal(namespace, count)
+        if reason is not None:
+            self._refused["queue_full"] += 1
+        elif waits and (wait_s := self._queue.expected_s(namespace, self._clock.monotonic())) > self._settings.max_wait_s:
+            self._refused["queue_slow"] += 1
+            reason = f"the queue of namespace '{namespace}' takes {wait_s:.0f} s"
+        return reason
+
+    def push(self, pending: Pending) -> None:
+        pending.phase = Phase.QUEUED
+        self._queue.push(pending.message.namespace, pending)
+
+    def push_again(self, pending: Pending) -> None:
+        """No node has it any more."""
+        pending.take_back()
+        self.push(pending)
+
+    def push_returned(self, pending: Pending) -> None:
+        """A node gave it back: at once to another; if that happens again, the nodes stop and we have not heard of it yet: later
+        each time."""
+        pending.returned += 1
+        if pending.returned == 1:
+            self.push_again(pending)
+            return
+        pending.take_back()
+        pending.phase = Phase.QUEUED
+        self._resting[pending] = self._clock.monotonic() + backoff_s(pending.returned, first_s=FIRST_REST_S)
+
+    def end_rests(self) -> None:
+        now = self._clock.monotonic()
+        for pending in [each for each, until in self._resting.items() if until <= now]:
+            del self._resting[pending]
+            self.push(pending)
+
+    def place_next(self, takes: Callable[[Pending], bool]) -> bool:
+        """Offer the head of each namespace's line, in turn; False if none was taken."""
+        return self._queue.pop_first(takes, self._clock.monotonic())
+
+    def take_out(self, pending: Pending) -> None:
+        if pending.phase is Phase.QUEUED and self._resting.pop(pending, None) is None:
+            self._queue.remove(pending.message.namespace, pending)
+
+    def has_waited_enough(self, pending: Pending) -> bool:
+        """A caller waits, and is told now. What is journalled waits until it is too old."""
+        until = pending.wait_until
+        return until is not None and self._clock.monotonic() >= until and not pending.message.journalled
+
+    def is_too_old(self, pending: Pending) -> bool:
+        return self._clock.now_ms() - pending.message.accepted_ms > self._settings.max_age_s * 1000
