@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 
 import structlog
 
@@ -89,44 +90,42 @@ class FleetController:
 
         def delivery(made: DeliveryPorts) -> Resource:
             fleet = FleetDelivery(store, hosting, made.balancer, made.recovery, made.sequences)
-            return fleet.connect(
-                self._clock, max_age_s=settings.queue.max_age_s, node_lease_s=settings.node.lease_s
-            )
+            return fleet.connect(self._clock, max_age_s=settings.queue.max_age_s, node_lease_s=settings.node.lease_s)
 
-        def phase_of(id: ActivationId) -> str | None:
-            work = next((each.ledger.pending[id] for each in hosting.logs() if id in each.ledger.pending), None)
-            return "running" if work is not None and work.begun else None
-
-        controller = Controller(
-            ControllerParts(
-                store=store,
-                bus=parts.bus,
-                registry=parts.registry,
-                logs=await stack.enter_async_context(load("logs", settings.plugins.logs)()),
-                kinds=kinds,
-                health=FleetHealth(parts, hosting, recorder),
-                clock=self._clock,
-                phase_of=phase_of,
-                security=self._security,
-                delivery=delivery,
-            ),
-            settings,
+        made = ControllerParts(
+            store=store,
+            bus=parts.bus,
+            registry=parts.registry,
+            logs=await stack.enter_async_context(load("logs", settings.plugins.logs)()),
+            kinds=kinds,
+            health=FleetHealth(parts, hosting, recorder),
+            clock=self._clock,
+            phase_of=partial(_phase_of, hosting),
+            security=self._security,
+            delivery=delivery,
         )
-        for collector in (
-            BalancerMetrics(controller.balancer),
-            DeliveryMetrics(hosting, recorder),
-            NodesMetrics(parts.registry),
-            *process_collectors(),
-            await stack.enter_async_context(parts.watch()),
-        ):
-            controller.metrics.register(collector)
+        controller = Controller(made, settings)
+        await self._measure(stack, parts, controller, DeliveryMetrics(hosting, recorder))
         await stack.enter_async_context(controller)
         await stack.enter_async_context(self._sweep(parts))
         return controller
 
+    async def _measure(
+        self, stack: AsyncExitStack, parts: FleetParts, controller: Controller, delivery: DeliveryMetrics
+    ) -> None:
+        watch = await stack.enter_async_context(parts.watch())
+        collectors = (BalancerMetrics(controller.balancer), delivery, NodesMetrics(parts.registry), *process_collectors(), watch)
+        for collector in collectors:
+            controller.metrics.register(collector)
+
     def _sweep(self, parts: FleetParts) -> Sweep:
         interval_s = max(_LOOK_S, self._settings.retention.interval_s)
         return Sweep(parts.bus, parts.registry, self._clock, self._name, _retention(parts), interval_s)
+
+
+def _phase_of(hosting: Hosting, id: ActivationId) -> str | None:
+    work = next((each.ledger.pending[id] for each in hosting.logs() if id in each.ledger.pending), None)
+    return "running" if work is not None and work.begun else None
 
 
 def _retention(parts: FleetParts) -> Retention | None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 import structlog
+from prometheus_client.registry import Collector
 
 from upwhisk.cli.api_door import ApiDoor
 from upwhisk.cli.checks import check_metrics_listener
@@ -59,40 +60,40 @@ class FleetInvoker:
         security = security_of(settings)
         self._stop.catch()
         async with AsyncExitStack() as stack:
-            parts = parts_of(settings)
-            for part in (parts.documents, parts.bus, parts.registry):
-                await stack.enter_async_context(part)
-            runtimes = await asyncio.to_thread(NodeRuntimes.find, settings)
-            door = await stack.enter_async_context(ApiDoor(_door_path(runtimes.run_dir, settings), settings.node))
-            factory = make_factory(runtimes, str(door.path))
-            logs = await stack.enter_async_context(load("logs", settings.plugins.logs)())
             listener = MetricsListener(settings.node.metrics_port, settings.node.metrics_host, security)
             metrics = await stack.enter_async_context(listener)
-            node = InvokerNode(
-                NodeParts(parts.documents, parts.bus, parts.registry, logs, factory, self._clock, runtimes.prewarm),
-                settings,
-                version=installed_version(),
-                address=metrics.address,
-            )
-            await stack.enter_async_context(node)
-            assert node.pool is not None
-            assert node.runner is not None
-            for collector in (
-                PoolMetrics(node.pool.statistics),
-                ActivationMetrics(node.runner.tally),
-                *process_collectors(),
-                await stack.enter_async_context(parts.watch(containers=factory.problem)),
-            ):
-                metrics.register(collector)
-            kinds = tuple(sorted(factory.abilities.kinds))
-            findings = (*([runtimes.note] if runtimes.note else ()), *factory.findings())
-            ready(InvokerReady(settings.node.name, kinds, node.default_network.value, findings, metrics.address))
+            node, found = await self._start(stack, metrics)
+            ready(found)
             tell_manager("READY=1")
             await self._stop.wait()
             tell_manager("STOPPING=1")
             log.info("stopping", action="invoker.draining", deadline_s=settings.server.drain_s)
             if not await node.drain(settings.server.drain_s):
                 log.warning("ended what still ran", action="invoker.drain_late", deadline_s=settings.server.drain_s)
+
+    async def _start(self, stack: AsyncExitStack, metrics: MetricsListener) -> tuple[InvokerNode, InvokerReady]:
+        settings = self._settings
+        parts = parts_of(settings)
+        for part in (parts.documents, parts.bus, parts.registry):
+            await stack.enter_async_context(part)
+        runtimes = await asyncio.to_thread(NodeRuntimes.find, settings)
+        door = await stack.enter_async_context(ApiDoor(_door_path(runtimes.run_dir, settings), settings.node))
+        factory = make_factory(runtimes, str(door.path))
+        logs = await stack.enter_async_context(load("logs", settings.plugins.logs)())
+        made = NodeParts(parts.documents, parts.bus, parts.registry, logs, factory, self._clock, runtimes.prewarm)
+        node = InvokerNode(made, settings, version=installed_version(), address=metrics.address)
+        await stack.enter_async_context(node)
+        for collector in (*_collectors(node), await stack.enter_async_context(parts.watch(containers=factory.problem))):
+            metrics.register(collector)
+        kinds = tuple(sorted(factory.abilities.kinds))
+        findings = (*([runtimes.note] if runtimes.note else ()), *factory.findings())
+        return node, InvokerReady(settings.node.name, kinds, node.default_network.value, findings, metrics.address)
+
+
+def _collectors(node: InvokerNode) -> list[Collector]:
+    assert node.pool is not None, "it was started"
+    assert node.runner is not None
+    return [PoolMetrics(node.pool.statistics), ActivationMetrics(node.runner.tally), *process_collectors()]
 
 
 def _door_path(run_dir: Path, settings: Settings) -> Path:
