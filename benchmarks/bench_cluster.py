@@ -17,8 +17,8 @@ from fleet_subject import FleetSubject
 from report import Bar, finish, table
 
 _SECONDS = 10
-_WARM_UP = (16, 20)
-"""Callers and seconds: until the broker's code is compiled."""
+_WARM_UP_CALLERS, _WARM_UP_S = 16, 20
+"""Until the broker's code is compiled."""
 _CALLERS = (1, 4, 16, 32)
 _SHARES = (50, 90, 99, 99.9)
 _TICK_S = 1 / os.sysconf("SC_CLK_TCK")
@@ -29,7 +29,7 @@ def main() -> int:
     parser.add_argument("--containers", choices=["process", "docker"], default="process")
     parser.add_argument("--seconds", type=int, default=_SECONDS)
     options = parser.parse_args()
-    tuning = Tuning(memory_mb=1024, lasting=True, tables={"log": {"level": "warning"}, "retention": {"interval_s": 3600}})
+    tuning = Tuning(memory_mb=1024, lasting=True, tables={"log": {"level": "warning"}, "retention": {"max_age_s": 0, "max_mb": 0}})
     fleet = Fleet(controllers=1, invokers=1, containers=options.containers, tuning=tuning)
     with FleetSubject(fleet) as platform:
         platform.deploy("noop", "def main(args):\n    return {}\n")
@@ -48,8 +48,7 @@ def main() -> int:
 
 def measure(platform: FleetSubject, seconds: int) -> tuple[dict[int, Load], dict[int, dict[str, float]]]:
     (url,), headers = platform.urls_of("noop"), platform.headers
-    callers, warm_s = _WARM_UP
-    closed_loop(url, headers, callers=callers, seconds=warm_s)
+    closed_loop(url, headers, callers=_WARM_UP_CALLERS, seconds=_WARM_UP_S)
     loads: dict[int, Load] = {}
     cpu: dict[int, dict[str, float]] = {}
     for callers in _CALLERS:

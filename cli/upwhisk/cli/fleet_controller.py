@@ -36,9 +36,6 @@ from upwhisk.controller.delivery.sweep import Retention, Sweep
 
 log = structlog.get_logger(__name__)
 
-_LOOK_S = 60.0
-"""Looking for records that have to go costs a document server a pass over all that is new: not more often than this."""
-
 
 @dataclass(frozen=True, slots=True)
 class ControllerReady:
@@ -107,7 +104,8 @@ class FleetController:
         controller = Controller(made, settings)
         await self._measure(stack, parts, controller, DeliveryMetrics(hosting, recorder))
         await stack.enter_async_context(controller)
-        await stack.enter_async_context(self._sweep(parts))
+        retention = _retention(parts), settings.retention.interval_s
+        await stack.enter_async_context(Sweep(parts.bus, parts.registry, self._clock, self._name, *retention))
         return controller
 
     async def _measure(
@@ -117,10 +115,6 @@ class FleetController:
         collectors = (BalancerMetrics(controller.balancer), delivery, NodesMetrics(parts.registry), *process_collectors(), watch)
         for collector in collectors:
             controller.metrics.register(collector)
-
-    def _sweep(self, parts: FleetParts) -> Sweep:
-        interval_s = max(_LOOK_S, self._settings.retention.interval_s)
-        return Sweep(parts.bus, parts.registry, self._clock, self._name, _retention(parts), interval_s)
 
 
 def _phase_of(hosting: Hosting, id: ActivationId) -> str | None:

@@ -28,6 +28,7 @@ from upwhisk.cli.version import installed_version
 from upwhisk.common.clock import SystemClock
 from upwhisk.common.plugins import load
 from upwhisk.common.settings import Settings
+from upwhisk.controller.api.server import ListenerSecurity
 from upwhisk.invoker.app import InvokerNode, NodeParts
 
 log = structlog.get_logger(__name__)
@@ -60,9 +61,7 @@ class FleetInvoker:
         security = security_of(settings)
         self._stop.catch()
         async with AsyncExitStack() as stack:
-            listener = MetricsListener(settings.node.metrics_port, settings.node.metrics_host, security)
-            metrics = await stack.enter_async_context(listener)
-            node, found = await self._start(stack, metrics)
+            node, found = await self._start(stack, security)
             ready(found)
             tell_manager("READY=1")
             await self._stop.wait()
@@ -71,7 +70,7 @@ class FleetInvoker:
             if not await node.drain(settings.server.drain_s):
                 log.warning("ended what still ran", action="invoker.drain_late", deadline_s=settings.server.drain_s)
 
-    async def _start(self, stack: AsyncExitStack, metrics: MetricsListener) -> tuple[InvokerNode, InvokerReady]:
+    async def _start(self, stack: AsyncExitStack, security: ListenerSecurity) -> tuple[InvokerNode, InvokerReady]:
         settings = self._settings
         parts = parts_of(settings)
         for part in (parts.documents, parts.bus, parts.registry):
@@ -80,6 +79,8 @@ class FleetInvoker:
         door = await stack.enter_async_context(ApiDoor(_door_path(runtimes.run_dir, settings), settings.node))
         factory = make_factory(runtimes, str(door.path))
         logs = await stack.enter_async_context(load("logs", settings.plugins.logs)())
+        listener = MetricsListener(settings.node.metrics_port, settings.node.metrics_host, security)
+        metrics = await stack.enter_async_context(listener)
         made = NodeParts(parts.documents, parts.bus, parts.registry, logs, factory, self._clock, runtimes.prewarm)
         node = InvokerNode(made, settings, version=installed_version(), address=metrics.address)
         await stack.enter_async_context(node)

@@ -60,6 +60,10 @@ class RetentionSettings(_Section, frozen=True):
     max_mb: NotNegative = 1024
     interval_s: Seconds = 10.0
 
+    @property
+    def is_bounded(self) -> bool:
+        return bool(self.max_age_s or self.max_records or self.max_mb)
+
 
 class QueueSettings(_Section, frozen=True):
     """Work waiting for a permit. `max_wait_s` bounds blocking callers, `max_age_s` everybody."""

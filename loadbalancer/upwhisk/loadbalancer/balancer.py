@@ -27,11 +27,10 @@ from upwhisk.loadbalancer.pending import Handover, Notify, Pending, Phase, Sendi
 from upwhisk.loadbalancer.placement import Request, place
 from upwhisk.loadbalancer.presence import Meaning, Presence, meaning_of
 from upwhisk.loadbalancer.tally import Outcome
-from upwhisk.loadbalancer.waiting import Waiting
+from upwhisk.loadbalancer.waiting import LOOK_S, Waiting
 
 log = structlog.get_logger(__name__)
 
-_SWEEP_S = 0.25
 _REMIND_EVERY = 20
 """Sweeps after which silent nodes are reminded."""
 
@@ -254,7 +253,7 @@ class Balancer(Resource):
     async def _sweep(self) -> None:
         sweeps = 0
         while True:
-            await self._clock.sleep(_SWEEP_S)
+            await self._clock.sleep(LOOK_S)
             sweeps += 1
             self._sending.again()
             self._waiting.end_rests()
@@ -280,14 +279,14 @@ class Balancer(Resource):
             self._end_unknown(pending, f"node '{message.node}' did not say in time how the action ended")
 
     def _expire(self) -> None:
-        for pending in [p for p in self._pending.values() if p.phase is Phase.QUEUED]:
-            if self._waiting.has_waited_enough(pending):
-                self.refused["no_permit_in_time"] += 1
-                log.info("no permit in time", action="balancer.waited", id=pending.message.activation_id)
-                self.forget(pending)
-            elif self._waiting.is_too_old(pending):
-                self._take_out(pending)
-                self._expired(pending)
+        late, old = self._waiting.overdue(self._pending.values())
+        for pending in late:
+            self.refused["no_permit_in_time"] += 1
+            log.info("no permit in time", action="balancer.waited", id=pending.message.activation_id)
+            self.forget(pending)
+        for pending in old:
+            self._take_out(pending)
+            self._expired(pending)
 
     def _take_out(self, pending: Pending) -> None:
         """Whoever ends it resolves it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from upwhisk.common.clock import Clock
 from upwhisk.common.retry import backoff_s
@@ -11,7 +11,8 @@ from upwhisk.common.settings import QueueSettings
 from upwhisk.loadbalancer.pending import Pending, Phase
 from upwhisk.loadbalancer.queue import FairQueue
 
-FIRST_REST_S = 0.25
+LOOK_S = 0.25
+"""How often somebody looks who has rested or waited long enough."""
 
 
 class Waiting:
@@ -62,7 +63,7 @@ class Waiting:
             return
         pending.take_back()
         pending.phase = Phase.QUEUED
-        self._resting[pending] = self._clock.monotonic() + backoff_s(pending.returned, first_s=FIRST_REST_S)
+        self._resting[pending] = self._clock.monotonic() + backoff_s(pending.returned, first_s=LOOK_S)
 
     def end_rests(self) -> None:
         now = self._clock.monotonic()
@@ -78,10 +79,17 @@ class Waiting:
         if pending.phase is Phase.QUEUED and self._resting.pop(pending, None) is None:
             self._queue.remove(pending.message.namespace, pending)
 
-    def has_waited_enough(self, pending: Pending) -> bool:
-        """A caller waits, and is told now. What is journalled waits until it is too old."""
-        until = pending.wait_until
-        return until is not None and self._clock.monotonic() >= until and not pending.message.journalled
-
-    def is_too_old(self, pending: Pending) -> bool:
-        return self._clock.now_ms() - pending.message.accepted_ms > self._settings.max_age_s * 1000
+    def overdue(self, pendings: Iterable[Pending]) -> tuple[list[Pending], list[Pending]]:
+        """Of these, whose caller has waited long enough and is told now, and what is too old. What is journalled waits until it
+        is too old, whoever waits."""
+        now, born_ms = self._clock.monotonic(), self._clock.now_ms() - self._settings.max_age_s * 1000
+        late: list[Pending] = []
+        old: list[Pending] = []
+        for pending in pendings:
+            if pending.phase is not Phase.QUEUED:
+                continue
+            if pending.wait_until is not None and now >= pending.wait_until and not pending.message.journalled:
+                late.append(pending)
+            elif pending.message.accepted_ms < born_ms:
+                old.append(pending)
+        return late, old

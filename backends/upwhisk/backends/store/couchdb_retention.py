@@ -97,6 +97,8 @@ class CouchRetention:
     async def sweep(self) -> int:
         """Remove what has to go, say how many records that were, and compact what has become hollow.
         `StoreUnavailable`: some may have gone; the next sweep goes on."""
+        if not self._settings.is_bounded:
+            return 0  # looking would cost the server a pass over all that is new
         self._purges = True
         removed, first = 0, ""
         while (rows := await self._beyond()) and rows[0].id != first:

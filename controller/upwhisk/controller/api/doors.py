@@ -32,9 +32,13 @@ def close_doors(listener: socket.socket) -> list[socket.socket]:
     from here on is refused, whichever door is found, and may go elsewhere."""
     held: list[socket.socket] = []
     listener.setblocking(False)
-    with contextlib.suppress(OSError):
-        while True:
+    while True:
+        try:
             held.append(listener.accept()[0])
+        except ConnectionAbortedError:  # who has gone again does not end it for those behind
+            continue
+        except OSError:  # nobody is left, or it never listened
+            break
     with contextlib.suppress(OSError):  # it never listened
         listener.shutdown(socket.SHUT_RD)
     for connection in held:

@@ -95,14 +95,18 @@ class Recorder(Resource):
     async def _go_on(self) -> None:
         while True:
             await self._arrived.wait()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_GATHER_S):
-                    await self._is_due.wait()
+            await self._gather()
             await self._store_batch()
             if not self._unstored:
                 self._arrived.clear()
-            if len(self._unstored) < BATCH and not self._barriers:
-                self._is_due.clear()
+
+    async def _gather(self) -> None:
+        if len(self._unstored) >= BATCH or self._barriers:
+            return
+        self._is_due.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_GATHER_S):
+                await self._is_due.wait()
 
     async def _store_batch(self) -> None:
         batch = self._batch()

@@ -27,13 +27,16 @@ log = structlog.get_logger(__name__)
 
 LEADER = "leader/sweep"
 EVERY_S = 30.0
+RETENTION_S = 60.0
+"""Looking for records that have to go costs a document server a pass over all that is new: not more often than this."""
 _TTL_S = 15.0
 Retention = Callable[[], Awaitable[int]]
 """Removes records; how many."""
 
 
 class Sweep(Resource):
-    """`retention` removes records beyond their bounds, every `retention_s`; None for a store that does it by itself."""
+    """`retention` removes records beyond their bounds, every `retention_s` at the most; None for a store that does it by
+    itself."""
 
     def __init__(
         self,
@@ -42,15 +45,15 @@ class Sweep(Resource):
         clock: Clock,
         owner: str,
         retention: Retention | None = None,
-        retention_s: float = 60.0,
+        retention_s: float = RETENTION_S,
     ) -> None:
         self._bus = bus
         self._registry = registry
         self._clock = clock
         self._owner = f"{owner}/{new_instance_id()}"
         self._retention = retention
-        self._retention_s = retention_s
-        self._retained_at = clock.monotonic()
+        self._retention_s = max(RETENTION_S, retention_s)
+        self._retained_at = float("-inf")
         self._claim: Claim | None = None
         self._strays: set[str] = set()
         self._retired: dict[str, float] = {}
