@@ -17,6 +17,7 @@ from upwhisk.common.model.identity import NamespaceKey, Subject
 from upwhisk.common.model.limits import SystemLimits
 from upwhisk.common.settings import RetentionSettings
 from upwhisk.common.spi.store import DocumentStore
+from upwhisk.controller.admission import Admission
 from upwhisk.controller.api.ports import Services
 from upwhisk.controller.api.routes import api_server
 from upwhisk.controller.api.server import ApiServer, ListenerSettings
@@ -61,7 +62,9 @@ async def in_process(
             uuid, _, key = auth.partition(":")
             await subjects.put(Subject(name, (NamespaceKey(name, uuid, key),)))
         catalog = Catalog(store.entities)
-        invocations, fires = EchoInvocations(store), RecordingFires(store, catalog)
+        kinds = ScriptedKinds()
+        invocations = EchoInvocations(store, Admission(catalog, kinds, limits))
+        fires = RecordingFires(store, catalog)
         live, health, registry = ScriptedLive(), ScriptedHealth(), MemoryRegistry()
         services = Services(
             catalog=catalog,
@@ -71,7 +74,7 @@ async def in_process(
             invocations=invocations,
             fires=fires,
             live=live,
-            kinds=ScriptedKinds(),
+            kinds=kinds,
             nodes=registry,
             health=health,
             limits=limits,

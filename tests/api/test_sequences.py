@@ -62,6 +62,13 @@ async def test_foreign_components(client: Client, other: Client, fresh: Fresh) -
     )
     await client.put(f"packages/{p}?overwrite=true", {"publish": True})
     assert (await put(other, s, f"/{space}/{p}/{a}")).status == 200
+    assert (await other.post(f"actions/{s}?blocking=true")).status == 200
+    await client.put(f"packages/{p}?overwrite=true", {"publish": False})
+    refused = await other.post(f"actions/{s}?blocking=true")
+    assert (refused.status, refused.error) == (
+        403,
+        f"The supplied authentication is not authorized to access '{space}/{p}'.",
+    )
 
 
 async def test_updates(client: Client, fresh: Fresh) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from fakes.fleet_node import NODE_LEASE_S, FleetNode, Ran
 from fakes.line import Line
 from fakes.logbus import Broker, LogBus
+from fakes.scripted import ScriptedKinds
 from fakes.virtual_time import LoopClock
 
 from upwhisk.backends.nodes.memory import MemoryRegistry
@@ -22,6 +23,7 @@ from upwhisk.common.model.limits import SystemLimits
 from upwhisk.common.names import EntityName
 from upwhisk.common.settings import QueueSettings, RetentionSettings
 from upwhisk.common.spi.store import ActivationQuery, ActivationStore
+from upwhisk.controller.admission import Admission
 from upwhisk.controller.api.ports import Call, Invoked
 from upwhisk.controller.catalog import Catalog
 from upwhisk.controller.delivery.fleet import FleetDelivery
@@ -84,11 +86,13 @@ class FleetController:
         self.store = DeliveredStore(fleet.documents, self.bus, self.hosting, self.recorder)
         self.balancer = Balancer(self.bus, NodeView(self.line, clock), clock, queue, policy="warm")
         self.catalog = Catalog(fleet.documents.entities)
-        self.sequences = Sequences(SequencePorts(self.store, self.catalog, self.balancer, clock, max_length=50))
+        admission = Admission(self.catalog, ScriptedKinds(), SystemLimits())
+        self.sequences = Sequences(SequencePorts(self.store, self.catalog, self.balancer, clock, admission, 50))
         self.recovery = Recovery(RecoveryPorts(self.store, self.balancer, self.sequences, clock, queue.max_age_s))
-        limits = SystemLimits()
-        self.invocations = InvocationService(InvocationPorts(self.store, self.balancer, self.sequences, clock, limits))
-        self.fires = FireService(FirePorts(self.store, self.catalog, self.balancer, self.sequences, clock))
+        self.invocations = InvocationService(
+            InvocationPorts(self.store, self.balancer, self.sequences, clock, admission)
+        )
+        self.fires = FireService(FirePorts(self.store, self.catalog, self.balancer, self.sequences, clock, admission))
         self.delivery = FleetDelivery(self.store, self.hosting, self.balancer, self.recovery, self.sequences)
         self.delivery.connect(clock, max_age_s=queue.max_age_s, node_lease_s=NODE_LEASE_S)
         self.sweep = Sweep(self.bus, self.line, clock, name)

@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from fakes.scripted import ScriptedKinds
+
 from upwhisk.backends.bus.memory import MemoryBus
 from upwhisk.backends.nodes.memory import MemoryRegistry
 from upwhisk.backends.store.memory import MemoryStore
@@ -23,6 +25,7 @@ from upwhisk.common.settings import QueueSettings, RetentionSettings
 from upwhisk.common.spi.bus import Delivery, controller_topic, node_topic
 from upwhisk.common.spi.nodes import NodeReport
 from upwhisk.common.unfinished import fallback
+from upwhisk.controller.admission import Admission
 from upwhisk.controller.api.ports import Call, Invoked
 from upwhisk.controller.catalog import Catalog
 from upwhisk.controller.fire import FirePorts, FireService
@@ -137,7 +140,8 @@ async def rig(
         balancer = Balancer(bus, NodeView(registry), clock, settings, policy="warm")
         acks = Acks(bus, balancer, "0")
         catalog = Catalog(kept.entities)
-        sequences = Sequences(SequencePorts(kept, catalog, balancer, clock, max_length=50))
+        admission = Admission(catalog, ScriptedKinds(), SystemLimits())
+        sequences = Sequences(SequencePorts(kept, catalog, balancer, clock, admission, max_length=50))
         made = Rig(
             kept,
             bus,
@@ -145,8 +149,8 @@ async def rig(
             catalog,
             balancer,
             sequences,
-            InvocationService(InvocationPorts(kept, balancer, sequences, clock, SystemLimits())),
-            FireService(FirePorts(kept, catalog, balancer, sequences, clock)),
+            InvocationService(InvocationPorts(kept, balancer, sequences, clock, admission)),
+            FireService(FirePorts(kept, catalog, balancer, sequences, clock, admission)),
             Recovery(RecoveryPorts(kept, balancer, sequences, clock, settings.max_age_s)),
         )
         subscription = bus.subscribe(node_topic("0"), made.node.deliver, credits=1000)

@@ -15,7 +15,7 @@ from upwhisk.common.model.parameters import Parameter
 from upwhisk.common.model.trigger import Trigger
 from upwhisk.common.names import EntityName
 from upwhisk.common.spi.store import DocumentStore
-from upwhisk.controller.accept import check_final
+from upwhisk.controller.admission import Admission
 from upwhisk.controller.api.ports import Call, ComponentHealth, Invoked
 from upwhisk.controller.catalog import Catalog
 
@@ -32,13 +32,14 @@ class EchoInvocations:
     Payload field `__outcome` chooses another: the name of a failed status, `never` (no answer in time), `array`.
     """
 
-    def __init__(self, store: DocumentStore) -> None:
+    def __init__(self, store: DocumentStore, admission: Admission) -> None:
         self._store = store
+        self._admission = admission
         self.calls: list[Call] = []
 
     async def invoke(self, call: Call) -> Invoked:
         self.calls.append(call)
-        check_final(call.action, call.payload)
+        await self._admission.check(call.identity, call.action, call.payload)
         outcome = call.payload.get("__outcome", "success")
         record = _record(
             call.identity, call.action.name, _response(outcome, {**call.action.parameters, **call.payload})

@@ -11,7 +11,9 @@ from upwhisk.common.errors import BadRequest
 from upwhisk.common.ids import ActivationId, TransactionId
 from upwhisk.common.messages import ActionRef, ActivationMessage, Demand
 from upwhisk.common.model.action import Action
+from upwhisk.common.model.activation import Activation, Status, failed
 from upwhisk.common.model.identity import Identity
+from upwhisk.common.unfinished import fallback
 from upwhisk.controller.catalog import ResolvedAction
 
 RESERVED = "Request defines parameters that are not allowed (e.g., reserved properties)."
@@ -56,6 +58,12 @@ def message_of(
         retry_safe=action.retry_safe,
         stored=identity.limits.store_activations is not False,
     )
+
+
+def refused_record(message: ActivationMessage, problem: str, *, now_ms: int) -> Activation:
+    """The record of work whose limits its namespace may not use any more."""
+    response = failed(Status.APPLICATION_ERROR, problem)
+    return fallback(message, response, now_ms=now_ms, kind=message.demand.kind)
 
 
 def _text(value: Any) -> str:

@@ -18,6 +18,7 @@ from upwhisk.common.spi.logs import LogStore
 from upwhisk.common.spi.nodes import NodeRegistry
 from upwhisk.common.spi.store import ArtifactStore
 from upwhisk.common.tasks import TaskOwner
+from upwhisk.controller.admission import Admission
 from upwhisk.controller.api.ports import Health, Services
 from upwhisk.controller.api.routes import api_server
 from upwhisk.controller.api.server import ApiServer, ListenerSecurity, ListenerSettings
@@ -99,6 +100,7 @@ class Controller(Resource):
             policy=settings.placement.policy,
         )
         catalog = self._catalog = parts.catalog or Catalog(parts.store.entities)
+        self._admission = Admission(catalog, parts.kinds, settings.limits)
         self._end_watch: Callable[[], None] = lambda: None
         self._sequences = Sequences(
             SequencePorts(
@@ -106,6 +108,7 @@ class Controller(Resource):
                 catalog=catalog,
                 balancer=self.balancer,
                 clock=parts.clock,
+                admission=self._admission,
                 max_length=settings.limits.sequence_length,
             )
         )
@@ -131,9 +134,9 @@ class Controller(Resource):
             activations=store.activations,
             logs=parts.logs,
             invocations=InvocationService(
-                InvocationPorts(store, balancer, sequences, clock, self._settings.limits)
+                InvocationPorts(store, balancer, sequences, clock, self._admission)
             ),
-            fires=FireService(FirePorts(store, catalog, balancer, sequences, clock)),
+            fires=FireService(FirePorts(store, catalog, balancer, sequences, clock, self._admission)),
             live=LiveView(balancer, sequences, store.journal, clock, parts.phase_of),
             kinds=parts.kinds,
             nodes=parts.registry,

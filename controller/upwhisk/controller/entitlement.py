@@ -9,6 +9,7 @@ from __future__ import annotations
 from upwhisk.common.errors import NotAuthorized
 from upwhisk.common.model.identity import Identity
 from upwhisk.common.names import EntityName
+from upwhisk.controller.resolved import ResolvedAction
 
 
 def refused(resource: str) -> NotAuthorized:
@@ -23,6 +24,12 @@ def refused_entity(name: EntityName) -> NotAuthorized:
 def check_own(identity: Identity, name: EntityName) -> None:
     """Writing, firing, and everything about triggers and rules."""
     if identity.namespace != name.namespace:
+        raise refused_entity(name)
+
+
+def check_action(identity: Identity, name: EntityName, found: ResolvedAction | None) -> None:
+    """Reading and running: one's own, and those of shared packages. `found` is what `name` stands for, if anything."""
+    if identity.namespace != name.namespace and (found is None or not found.shared):
         raise refused_entity(name)
 
 

@@ -10,7 +10,7 @@ import msgspec
 import structlog
 
 from upwhisk.common.clock import Clock
-from upwhisk.common.errors import HttpError, InternalError, NotFound, Unavailable
+from upwhisk.common.errors import HttpError, InternalError, NotFound, NotYetAvailable, Unavailable
 from upwhisk.common.ids import ActivationId, new_activation_id
 from upwhisk.common.messages import ActivationMessage
 from upwhisk.common.model.activation import Activation, succeeded
@@ -18,9 +18,10 @@ from upwhisk.common.model.identity import Identity
 from upwhisk.common.model.parameters import to_mapping
 from upwhisk.common.model.trigger import RuleLink, Trigger
 from upwhisk.common.spi.store import ArtifactStore
-from upwhisk.controller.accept import check_final, message_of
+from upwhisk.controller.accept import message_of, refused_record
+from upwhisk.controller.admission import Admission
 from upwhisk.controller.catalog import Catalog, ResolvedAction
-from upwhisk.controller.entitlement import refused_entity
+from upwhisk.controller.entitlement import check_action
 from upwhisk.controller.sequence import Sequences
 from upwhisk.loadbalancer.balancer import Balancer
 
@@ -35,12 +36,16 @@ class FirePorts:
     balancer: Balancer
     sequences: Sequences
     clock: Clock
+    admission: Admission
 
 
 @dataclass(frozen=True, slots=True)
 class _Started:
+    """`refused`: the record of work that ends at once, for its limits."""
+
     message: ActivationMessage
     action: ResolvedAction
+    refused: Activation | None
 
 
 class FireService:
@@ -69,8 +74,10 @@ class FireService:
         for rule, link in trigger.rules.items():
             logs.append(await self._start(identity, rule, link, arguments, transaction_id, started))
         record = self._record(identity, trigger, payload, tuple(logs))
-        await self._ports.store.journal.accept([s.message for s in started], [record])
-        for one in started:
+        going = [one for one in started if one.refused is None]
+        ended = [one.refused for one in started if one.refused is not None and one.message.stored]
+        await self._ports.store.journal.accept([one.message for one in going], [record, *ended])
+        for one in going:
             await self._let_go(one, identity)
         return record.activation_id
 
@@ -92,11 +99,10 @@ class FireService:
         try:
             action = await self._action(identity, link, arguments, len(started))
         except HttpError as error:
-            line["statusCode"] = 1 if error.status < 500 else 3
-            line["error"] = error.text if error.status < 500 else InternalError.default
+            line |= _refusal(error)
             return _text(line).decode()
         message = self._message(identity, action, arguments, transaction_id)
-        started.append(_Started(message, action))
+        started.append(_Started(message, action, self._refused(identity, action, message)))
         line = {
             "statusCode": 0,
             "success": True,
@@ -111,15 +117,20 @@ class FireService:
     ) -> ResolvedAction:
         name = link.action.entity
         action = await self._ports.catalog.resolve(name)
-        if name.namespace != identity.namespace and (action is None or not action.shared):
-            raise refused_entity(name)
+        check_action(identity, name, action)
         if action is None:
             raise NotFound()
-        check_final(action, arguments)
+        await self._ports.admission.check(identity, action, arguments)
         reason = self._ports.balancer.refusal(identity.namespace, earlier + 1)
         if reason is not None:
             raise Unavailable()
         return action
+
+    def _refused(
+        self, identity: Identity, action: ResolvedAction, message: ActivationMessage
+    ) -> Activation | None:
+        problem = self._ports.admission.limits_problem(identity, action)
+        return None if problem is None else refused_record(message, problem, now_ms=self._ports.clock.now_ms())
 
     def _message(
         self, identity: Identity, action: ResolvedAction, arguments: dict[str, Any], transaction_id: str
@@ -154,3 +165,10 @@ class FireService:
             response=succeeded(payload),
             logs=logs,
         )
+
+
+def _refusal(error: HttpError) -> dict[str, Any]:
+    """What the trigger's log says of an action that was not started: texts of faults inside stay inside."""
+    if error.status < 500:
+        return {"statusCode": 1, "error": error.text}
+    return {"statusCode": 3, "error": error.text if isinstance(error, NotYetAvailable) else InternalError.default}

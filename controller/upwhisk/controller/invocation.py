@@ -9,17 +9,14 @@ import structlog
 
 from upwhisk.common.clock import Clock
 from upwhisk.common.deadlines import Deadlines
-from upwhisk.common.errors import BadRequest, NotYetAvailable, Unavailable
+from upwhisk.common.errors import Unavailable
 from upwhisk.common.ids import new_activation_id
 from upwhisk.common.messages import ActivationMessage
-from upwhisk.common.model.activation import Activation, Status, failed
-from upwhisk.common.model.identity import UNLIMITED
-from upwhisk.common.model.limits import SystemLimits
+from upwhisk.common.model.activation import Activation
 from upwhisk.common.spi.store import ArtifactStore
-from upwhisk.common.unfinished import fallback
-from upwhisk.controller.accept import check_final, message_of
+from upwhisk.controller.accept import message_of, refused_record
+from upwhisk.controller.admission import Admission
 from upwhisk.controller.api.ports import Call, Invoked
-from upwhisk.controller.entities.action_limits import check_limits
 from upwhisk.controller.sequence import Sequences
 from upwhisk.loadbalancer.balancer import Balancer
 from upwhisk.loadbalancer.pending import Stopping
@@ -33,7 +30,7 @@ class InvocationPorts:
     balancer: Balancer
     sequences: Sequences
     clock: Clock
-    limits: SystemLimits
+    admission: Admission
 
 
 class InvocationService:
@@ -44,12 +41,10 @@ class InvocationService:
         self._late: Deadlines[asyncio.Future[None]] = Deadlines(_wake)
 
     async def invoke(self, call: Call) -> Invoked:
-        """`BadRequest`, `Unavailable`, `NotYetAvailable`: nothing was accepted."""
+        """`HttpError`: nothing was accepted."""
         action = call.action
         # 1. May it be accepted at all?
-        check_final(action, call.payload)
-        if action.conductor:
-            raise NotYetAvailable("The conductor annotation (compositions)")
+        await self._ports.admission.check(call.identity, action, call.payload)
         self._check_room(call.identity.namespace, waits=call.blocking)
         # 2. The message, with an id of its own.
         message = message_of(
@@ -64,7 +59,7 @@ class InvocationService:
         if action.is_sequence:
             done = await self._ports.sequences.begin(message, call.identity)
             return await self._wait_for_sequence(message, done, call)
-        problem = self._limits_problem(call)
+        problem = self._ports.admission.limits_problem(call.identity, action)
         if problem is not None:
             return await self._refuse(message, problem, blocking=call.blocking)
         # 3. Without a waiting caller it is durable before it is published.
@@ -76,20 +71,8 @@ class InvocationService:
         message.blocking = True
         return await self._wait(message, self._ports.balancer.publish(message), call.wait_ms)
 
-    def _limits_problem(self, call: Call) -> str | None:
-        """Limits that were allowed when the action was stored may not be any more."""
-        limits = call.identity.limits
-        if limits is UNLIMITED or limits == UNLIMITED:
-            return None
-        try:
-            check_limits(call.action.action.limits, limits, self._ports.limits)
-        except BadRequest as refused:
-            return refused.text
-        return None
-
     async def _refuse(self, message: ActivationMessage, problem: str, *, blocking: bool) -> Invoked:
-        response = failed(Status.APPLICATION_ERROR, problem)
-        record = fallback(message, response, now_ms=self._ports.clock.now_ms(), kind=message.demand.kind)
+        record = refused_record(message, problem, now_ms=self._ports.clock.now_ms())
         if message.stored:
             await self._ports.store.journal.settle(record)
         return Invoked(message.activation_id, record if blocking else None)

@@ -13,7 +13,6 @@ from upwhisk.common.ids import ActivationId
 from upwhisk.common.messages import ActivationMessage
 from upwhisk.common.model.action import SEQUENCE
 from upwhisk.common.model.activation import Activation
-from upwhisk.common.model.identity import UNLIMITED, Identity, NamespaceLimits
 from upwhisk.common.retry import kept_trying
 from upwhisk.common.spi.store import ArtifactStore, JournalEntry
 from upwhisk.common.unfinished import lost
@@ -89,10 +88,9 @@ class Recovery:
             progress = Progress()
             if entry.progress is not None:
                 progress = decode_progress(entry.progress)
-            message = entry.message
-            identity = Identity(message.subject, message.namespace, message.namespace_uuid, _limits(message))
-            done = self._ports.sequences.go_on(message, identity, progress, under_way)
-            under_way[message.activation_id] = done
+            under_way[entry.message.activation_id] = self._ports.sequences.go_on(
+                entry.message, None, progress, under_way
+            )
 
     async def _end(self, message: ActivationMessage, reason: str) -> Activation:
         record = lost(message, reason, now_ms=self._ports.clock.now_ms())
@@ -112,7 +110,3 @@ def _taken_up(entry: JournalEntry) -> ActivationMessage:
     message.blocking = False
     message.journalled = True
     return message
-
-
-def _limits(message: ActivationMessage) -> NamespaceLimits:
-    return UNLIMITED if message.stored else NamespaceLimits(store_activations=False)

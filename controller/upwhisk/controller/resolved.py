@@ -15,7 +15,7 @@ from upwhisk.common.names import EntityName, parse_reference
 class ResolvedAction:
     """One revision of an action together with its package. Shared between calls: nobody changes what it holds.
 
-    * `parameters`: package parameters overlaid by the action's.
+    * `parameters`: package parameters overlaid by the action's; none of a sequence, whose components have their own.
     * `init_keys`: keys that go to the environment of /init and never to a run.
     * `immutable`: keys a payload must not name, or None if the action is not final.
     * `shared`: its package is shared, so every identity may read and invoke it.
@@ -47,13 +47,14 @@ def resolve(action: Action, package: Package | None) -> ResolvedAction:
     init = {p.key: p.init for p in stored}
     notes = action.annotations
     network = value_of(notes, "network")
+    reaches_runs = {} if action.is_sequence else merged
     final = value_of(notes, "final") is True or value_of(notes, "web-export") is True
     return ResolvedAction(
         name=action.name,
         action=action,
         revision=action.revision or "",
-        parameters=merged,
-        init_keys=frozenset(key for key, is_init in init.items() if is_init),
+        parameters=reaches_runs,
+        init_keys=frozenset(key for key in reaches_runs if init[key]),
         immutable=frozenset(k for k, v in merged.items() if v is not None) if final else None,
         # Actions from before the annotation existed expect the key.
         provide_api_key=is_truthy(value_of(notes, "provide-api-key", True)),

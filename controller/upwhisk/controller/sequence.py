@@ -17,12 +17,13 @@ from upwhisk.common.errors import HttpError, Unavailable, UpwhiskError
 from upwhisk.common.ids import ActivationId, new_activation_id
 from upwhisk.common.messages import ActivationMessage
 from upwhisk.common.model.activation import Activation, Response, Status, decode_record, failed
-from upwhisk.common.model.identity import Identity
+from upwhisk.common.model.identity import UNLIMITED, Identity
 from upwhisk.common.names import EntityName
 from upwhisk.common.retry import kept_trying
 from upwhisk.common.spi.store import ArtifactStore
 from upwhisk.common.tasks import TaskOwner
-from upwhisk.controller.accept import message_of
+from upwhisk.controller.accept import message_of, refused_record
+from upwhisk.controller.admission import Admission
 from upwhisk.controller.catalog import Catalog, ResolvedAction
 from upwhisk.controller.sequence_record import Progress, encode_progress, record_of
 from upwhisk.loadbalancer.balancer import Balancer
@@ -44,6 +45,7 @@ class SequencePorts:
     catalog: Catalog
     balancer: Balancer
     clock: Clock
+    admission: Admission
     max_length: int
 
 
@@ -68,11 +70,14 @@ class Sequences:
     def go_on(
         self,
         message: ActivationMessage,
-        identity: Identity,
+        identity: Identity | None,
         progress: Progress,
         under_way: dict[ActivationId, asyncio.Future[Activation]],
     ) -> asyncio.Future[Activation]:
-        """Run from `progress`; `under_way` holds the outcomes of components that run again after a crash."""
+        """Run from `progress`; `under_way` holds the outcomes of components that run again after a crash.
+
+        `identity` None: it is made of the message and of what its namespace may use now.
+        """
         done: asyncio.Future[Activation] = asyncio.get_running_loop().create_future()
         self._open[message.activation_id] = message.namespace
         run = _Run(self, self._ports, message, identity, progress, under_way)
@@ -125,7 +130,7 @@ class _Run:
         owner: Sequences,
         ports: SequencePorts,
         message: ActivationMessage,
-        identity: Identity,
+        identity: Identity | None,
         progress: Progress,
         under_way: dict[ActivationId, asyncio.Future[Activation]],
     ) -> None:
@@ -161,7 +166,7 @@ class _Run:
                 return response
             if len(self._progress.done) >= self._ports.max_length:
                 raise _Ended(failed(Status.APPLICATION_ERROR, TOO_MANY))
-            response = await self._next(action, payload)
+            response = await self._next(await self._caller(), action, payload)
             payload = response.result
         if response is None:
             raise _Ended(failed(Status.APPLICATION_ERROR, MISSING))
@@ -183,23 +188,46 @@ class _Run:
             log.info("component not resolved", action="sequence.unresolved", reason=error.text)
             return None
 
-    async def _next(self, action: ResolvedAction, payload: Any) -> Response:
+    async def _caller(self) -> Identity:
+        if self._identity is None:
+            message, subjects = self.message, self._ports.store.subjects
+            limits = await kept_trying(lambda: subjects.limits(message.namespace), what="limits of a namespace")
+            self._identity = Identity(
+                message.subject, message.namespace, message.namespace_uuid, limits or UNLIMITED
+            )
+        return self._identity
+
+    async def _next(self, caller: Identity, action: ResolvedAction, payload: Any) -> Response:
         """Dispatch the component at the present index and wait for its record."""
-        component = await self._resolve(action.components[self._progress.index])
-        if component is None:
-            raise _Ended(failed(Status.APPLICATION_ERROR, MISSING))
-        message = self._message(component, payload, new_activation_id())
+        component = await self._admitted(caller, action.components[self._progress.index], payload)
+        message = self._message(caller, component, payload)
         self._progress.current = message.activation_id
         self._progress.payload = payload
         self._progress.memory = max(self._progress.memory, component.action.limits.memory)
-        return await self._await_record(message.activation_id, await self._dispatch(message, component))
+        problem = self._ports.admission.limits_problem(caller, component)
+        if problem is not None:
+            return self._advance(await self._refuse(message, problem))
+        return await self._await_record(
+            message.activation_id, await self._dispatch(caller, message, component)
+        )
 
-    def _message(self, component: ResolvedAction, payload: Any, id: ActivationId) -> ActivationMessage:
+    async def _admitted(self, caller: Identity, name: EntityName, payload: Any) -> ResolvedAction:
+        """What was allowed when the sequence was accepted may not be any more."""
+        component = await self._resolve(name)
+        if component is None:
+            raise _Ended(failed(Status.APPLICATION_ERROR, MISSING))
+        try:
+            self._ports.admission.check_step(caller, component, payload)
+        except HttpError as refused:
+            raise _Ended(failed(Status.APPLICATION_ERROR, refused.text)) from None
+        return component
+
+    def _message(self, caller: Identity, component: ResolvedAction, payload: Any) -> ActivationMessage:
         message = message_of(
-            self._identity,
+            caller,
             component,
             payload,
-            activation_id=id,
+            activation_id=new_activation_id(),
             transaction_id=self.message.transaction_id,
             now_ms=self._ports.clock.now_ms(),
         )
@@ -209,12 +237,12 @@ class _Run:
         return message
 
     async def _dispatch(
-        self, message: ActivationMessage, component: ResolvedAction
+        self, caller: Identity, message: ActivationMessage, component: ResolvedAction
     ) -> asyncio.Future[Activation]:
         """Note the progress and accept the component in one commit, then let it go."""
         await kept_trying(lambda: self._accept(message), what="step of a sequence")
         if component.is_sequence:
-            return await self._owner.begin(message, self._identity, accepted=True)
+            return await self._owner.begin(message, caller, accepted=True)
         return self._ports.balancer.publish(message)
 
     async def _accept(self, message: ActivationMessage) -> None:
@@ -223,6 +251,14 @@ class _Run:
         noting = journal.note(self.message.activation_id, encode_progress(self._progress))
         await journal.accept([message])
         await noting
+
+    async def _refuse(self, message: ActivationMessage, problem: str) -> Activation:
+        """The component ends before it starts. Its record is all there is of it: after a crash it is refused anew."""
+        record = refused_record(message, problem, now_ms=self._ports.clock.now_ms())
+        if message.stored:
+            journal = self._ports.store.journal
+            await kept_trying(lambda: journal.settle(record), what="record of a refused component")
+        return record
 
     async def _pick_up(self, id: ActivationId) -> Response:
         """After a crash: the component that was current has a record, runs again, or was never accepted."""

@@ -51,3 +51,10 @@ def test_annotations() -> None:
 def test_components() -> None:
     sequence = Action(name=NAME, exec=Exec("sequence", components=("/ns/a", "/o/p/b")))
     assert resolve(sequence, None).components == (EntityName("ns", None, "a"), EntityName("o", "p", "b"))
+
+
+def test_nothing_stored_on_a_sequence_reaches_its_components() -> None:
+    stored = (Parameter("_actions", ["/ns/a"]), Parameter("x", 1, init=True))
+    sequence = Action(name=NAME, exec=Exec("sequence", components=("/ns/a",)), parameters=stored)
+    resolved = resolve(sequence, PACKAGE)
+    assert (resolved.parameters, resolved.init_keys) == ({}, frozenset())

@@ -8,7 +8,6 @@ from typing import Final
 import msgspec
 
 from upwhisk.common.errors import BadRequest, NotFound
-from upwhisk.common.model.action import BLACKBOX, SEQUENCE
 from upwhisk.common.model.activation import Activation, Status
 from upwhisk.common.model.package import Package
 from upwhisk.common.names import EntityName
@@ -20,8 +19,7 @@ from upwhisk.controller.api.reply import JSON, Reply, encode, json_reply
 from upwhisk.controller.api.request import Request
 from upwhisk.controller.api.views import action_row, action_view
 from upwhisk.controller.entities.actions import ActionWriter, parse_action
-from upwhisk.controller.entities.executable import check_kind_usable
-from upwhisk.controller.entitlement import check_kind, check_namespace, check_own, refused_entity
+from upwhisk.controller.entitlement import check_action, check_namespace, check_own, refused_entity
 from upwhisk.controller.json_body import decode_object
 from upwhisk.controller.namespace_limits import payload_bytes
 from upwhisk.controller.resolved import ResolvedAction
@@ -34,7 +32,6 @@ _STATUS_CODES: Final = {
     Status.DEVELOPER_ERROR: 502,
     Status.WHISK_ERROR: 500,
 }
-_NO_RUNTIME: Final = frozenset({SEQUENCE, BLACKBOX})
 _BODY_MISSING: Final = "Request entity expected but not supplied"
 
 
@@ -85,7 +82,6 @@ class ActionsApi:
         only_result = flag(query, "result") and blocking
         wait = wait_ms(query, self._services.limits.blocking_wait_ms)
         resolved = await self._reachable(request)
-        self._check_invocable(request, resolved)
         body = await request.json_bytes(
             payload_bytes(request.identity.limits, self._services.limits), field="Request"
         )
@@ -97,13 +93,6 @@ class ActionsApi:
         if invoked.record is None:
             return Reply(202, b'{"activationId":"%b"}' % invoked.activation_id.encode(), JSON, header)
         return _finished(invoked.record, header, only_result=only_result)
-
-    def _check_invocable(self, request: Request, resolved: ResolvedAction) -> None:
-        kind = resolved.action.exec.kind
-        if request.identity.limits.allowed_kinds is not None:
-            check_kind(request.identity, kind)
-        if kind not in _NO_RUNTIME:
-            check_kind_usable(kind, self._services.kinds)
 
     async def _reachable(self, request: Request) -> ResolvedAction:
         """The action of the path, if the caller may read and invoke it."""
@@ -120,8 +109,7 @@ class ActionsApi:
             resolved = await self._services.catalog.resolve(name)
             if resolved is None:
                 raise NotFound()
-        if not own and not resolved.shared:
-            raise refused_entity(name)
+        check_action(request.identity, name, resolved)
         return resolved
 
 

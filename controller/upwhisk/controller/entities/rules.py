@@ -18,11 +18,11 @@ from upwhisk.common.model.rule import Reference, Rule, RuleStatus, reference_to
 from upwhisk.common.model.trigger import RuleLink, Trigger
 from upwhisk.common.names import EntityName, parse_reference
 from upwhisk.controller import namespace_limits
-from upwhisk.controller.catalog import Catalog
+from upwhisk.controller.catalog import Catalog, ResolvedAction
 from upwhisk.controller.entities import fields
 from upwhisk.controller.entities.actions import EXISTS
 from upwhisk.controller.entities.triggers import Links, TriggerWriter
-from upwhisk.controller.entitlement import refused_entity
+from upwhisk.controller.entitlement import check_action, check_own
 from upwhisk.controller.json_body import decode_as, decode_object, malformed_content
 
 
@@ -116,26 +116,19 @@ class RuleWriter:
             return False
 
     async def _check_exists(self, identity: Identity, trigger: Reference, action: Reference) -> None:
-        if trigger.entity.namespace != identity.namespace:
-            raise refused_entity(trigger.entity)
+        check_own(identity, trigger.entity)
         if trigger.entity.package is not None or not await self._is_trigger(trigger.entity):
             raise BadRequest(f"trigger {trigger} does not exist")
-        foreign = action.entity.namespace != identity.namespace
-        resolved = (
-            None if foreign and action.entity.package is None else await self._find_action(action.entity)
-        )
-        if foreign and (resolved is None or not resolved):
-            raise refused_entity(action.entity)
+        resolved = await self._find_action(action.entity)
+        check_action(identity, action.entity, resolved)
         if resolved is None:
             raise BadRequest(f"action {action} does not exist")
 
-    async def _find_action(self, name: EntityName) -> bool | None:
-        """None if there is no such action, else whether it is shared."""
+    async def _find_action(self, name: EntityName) -> ResolvedAction | None:
         try:
-            resolved = await self._catalog.resolve(name)
+            return await self._catalog.resolve(name)
         except Conflict:
             return None
-        return None if resolved is None else resolved.shared
 
 
 def _named(field: fields.Field, identity: Identity, stored: Reference | None) -> Reference:

@@ -6,7 +6,7 @@ from upwhisk.common.errors import BadRequest
 from upwhisk.common.model.identity import Identity
 from upwhisk.common.names import EntityName, parse_reference
 from upwhisk.controller.catalog import Catalog
-from upwhisk.controller.entitlement import refused_entity
+from upwhisk.controller.entitlement import check_action
 
 TOO_MANY = "Too many actions in the sequence."
 CYCLE = "Sequence may not refer to itself."
@@ -48,12 +48,8 @@ class SequenceChecker:
             return lengths[component]
         if len(above) > self._longest:
             raise BadRequest(TOO_MANY)
-        foreign = component.namespace != identity.namespace
-        if foreign and component.package is None:
-            raise refused_entity(component)
         resolved = await self._catalog.resolve(component)
-        if foreign and (resolved is None or not resolved.shared):
-            raise refused_entity(component)
+        check_action(identity, component, resolved)
         if resolved is None:
             raise BadRequest("Sequence component does not exist.")
         length = 1

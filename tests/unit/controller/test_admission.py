@@ -1,0 +1,190 @@
+"""What may run: direct calls, components of sequences and fired rules are asked the same."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+from fakes.rig import GUEST, ActionLimits, Rig, rig, succeeded
+from fakes.until import until
+
+from upwhisk.common.errors import NotAuthorized, NotYetAvailable
+from upwhisk.common.model.action import Action, Exec
+from upwhisk.common.model.identity import Identity, NamespaceLimits
+from upwhisk.common.model.package import Package
+from upwhisk.common.model.parameters import Parameter
+from upwhisk.common.model.rule import Reference
+from upwhisk.common.model.trigger import RuleLink, Trigger
+from upwhisk.common.names import EntityName
+from upwhisk.controller.api.ports import Call, Invoked
+
+OTHER = Identity("other", "other", "789c46b1-71f6-4ed5-8c54-816aa4f8c502")
+SHARED, STEP = EntityName("other", None, "p"), EntityName("other", "p", "step")
+TRIGGER = EntityName("guest", None, "t")
+
+
+async def call(platform: Rig, identity: Identity, name: str, payload: object = None) -> Invoked:
+    action = await platform.catalog.resolve(EntityName("guest", None, name))
+    assert action is not None
+    return await platform.invocations.invoke(Call(identity, action, payload or {}, "tid", True, 5000, None))
+
+
+async def refused_with(platform: Rig, identity: Identity, name: str, payload: object = None) -> str:
+    """The error of a sequence that was accepted and ended by the platform's hand."""
+    record = (await call(platform, identity, name, payload)).record
+    assert record is not None
+    assert record.response.status == "application error"
+    return str(record.response.result["error"])
+
+
+async def fire(platform: Rig, identity: Identity, *actions: str) -> list[dict[str, object]]:
+    """The lines of the trigger's log, one for each action."""
+    links = {f"guest/r{n}": RuleLink(Reference("guest", a), "active") for n, a in enumerate(actions)}
+    trigger = Trigger(name=TRIGGER, rules=links)
+    fired = await platform.fires.fire(identity, trigger, {}, {}, "tid")
+    assert fired is not None
+    record = await platform.record(fired)
+    assert record is not None
+    return [json.loads(line) for line in record.logs]
+
+
+async def foreign_step(platform: Rig) -> Package:
+    """`guest/seq` runs an action of another namespace's shared package, `guest/outer` runs `guest/seq`."""
+    package = await platform.catalog.put(Package(name=SHARED, publish=True))
+    await platform.catalog.put(Action(name=STEP, exec=Exec("python:3.11", code="x")))
+    for name, component in (("seq", "/other/p/step"), ("outer", "/guest/seq")):
+        exec_ = Exec("sequence", components=(component,))
+        await platform.catalog.put(Action(name=EntityName("guest", None, name), exec=exec_))
+    await platform.action("plain")
+    return package
+
+
+async def test_components_the_caller_may_not_run() -> None:
+    """A package that is not shared any more refuses direct calls and rules, at any depth."""
+    async with rig() as platform:
+        package = await foreign_step(platform)
+        assert (await call(platform, GUEST, "outer", {"n": 1})).record.response.result == {"n": 1}  # type: ignore[union-attr]
+        await platform.catalog.put(Package(name=SHARED, publish=False, revision=package.revision))
+        platform.node.ran.clear()
+        for name in ("seq", "outer"):
+            with pytest.raises(NotAuthorized, match="not authorized to access 'other/p'"):
+                await call(platform, GUEST, name)
+        lines = await fire(platform, GUEST, "outer", "plain")
+        assert [line["statusCode"] for line in lines] == [1, 0]
+        assert lines[0]["error"] == "The supplied authentication is not authorized to access 'other/p'."
+        await until(lambda: not platform.balancer.in_flight)
+        assert [name for name, _ in platform.node.ran] == ["plain"]
+
+
+async def test_a_package_that_stops_being_shared_while_a_sequence_runs() -> None:
+    async with rig() as platform:
+        package = await foreign_step(platform)
+        exec_ = Exec("sequence", components=("/guest/plain", "/other/p/step"))
+        await platform.catalog.put(Action(name=EntityName("guest", None, "two"), exec=exec_))
+        closed = Package(name=SHARED, publish=False, revision=package.revision)
+        platform.node.behaviours["plain"] = lambda message: None
+        task = asyncio.create_task(call(platform, GUEST, "two"))
+        await until(lambda: bool(platform.node.held))
+        await platform.catalog.put(closed)
+        platform.node.answer(platform.node.held[0], succeeded({}))
+        record = (await task).record
+        assert record is not None
+        assert "not authorized to access 'other/p'" in record.response.result["error"]
+        assert len(record.logs) == 1
+
+
+async def test_kinds_and_memory_of_a_namespace_bind_components_and_rules_too() -> None:
+    async with rig() as platform:
+        await platform.action("big", limits=ActionLimits(memory=512))
+        await platform.action("seq", "big")
+        small = Identity("guest", "guest", GUEST.uuid, NamespaceLimits(max_action_memory=256))
+        refusal = "memory size 512 MB exceeds allowed threshold of 256 MB"
+        for name in ("big", "seq"):
+            assert await refused_with(platform, small, name) == refusal
+        (line,) = await fire(platform, small, "big")
+        assert line["success"]
+        ended = await platform.record(str(line["activationId"]))
+        assert ended is not None
+        assert ended.response.result == {"error": refusal}
+        other_kind = Identity("guest", "guest", GUEST.uuid, NamespaceLimits(allowed_kinds=("sequence", "nodejs:20")))
+        for name in ("big", "seq"):
+            with pytest.raises(NotAuthorized, match=r"actions of kind 'python:3\.11'"):
+                await call(platform, other_kind, name)
+        (line,) = await fire(platform, other_kind, "seq")
+        assert (line["statusCode"], line["success"]) == (1, False)
+        assert await platform.store.journal.pending() == []
+        assert platform.node.ran == []
+
+
+async def test_a_refused_component_has_its_own_record() -> None:
+    async with rig() as platform:
+        await platform.action("big", limits=ActionLimits(memory=512))
+        await platform.action("seq", "big")
+        small = Identity("guest", "guest", GUEST.uuid, NamespaceLimits(max_action_memory=256))
+        record = (await call(platform, small, "seq")).record
+        assert record is not None
+        inner = await platform.record(record.logs[0])
+        assert inner is not None
+        assert (inner.cause, inner.response) == (record.activation_id, record.response)
+
+
+async def test_compositions_come_later_wherever_they_are_named() -> None:
+    async with rig() as platform:
+        await platform.action("conductor", annotations=(Parameter("conductor", {}),))
+        await platform.action("seq", "conductor")
+        for name in ("conductor", "seq"):
+            with pytest.raises(NotYetAvailable, match="compositions"):
+                await call(platform, GUEST, name)
+        lines = await fire(platform, GUEST, "conductor", "seq")
+        assert {line["statusCode"] for line in lines} == {3}
+        assert all("compositions" in str(line["error"]) for line in lines)
+        assert platform.node.ran == []
+
+
+async def test_a_locked_parameter_stays_locked_in_a_sequence() -> None:
+    async with rig() as platform:
+        locked = (Parameter("fixed", 1),)
+        await platform.action("final", parameters=locked, annotations=(Parameter("final", True),))
+        await platform.action("seq", "final")
+        assert "reserved properties" in await refused_with(platform, GUEST, "seq", {"fixed": 2})
+        record = (await call(platform, GUEST, "seq", {"open": 2})).record
+        assert record is not None
+        assert record.response.result == {"fixed": 1, "open": 2}
+
+
+async def test_what_is_stored_on_a_sequence_or_its_package_reaches_no_component() -> None:
+    async with rig() as platform:
+        await platform.action("echo", parameters=(Parameter("own", 1),))
+        name = EntityName("guest", "p", "seq")
+        await platform.catalog.put(
+            Package(name=EntityName("guest", None, "p"), parameters=(Parameter("secret", 1, init=True),))
+        )
+        exec_ = Exec("sequence", components=("/guest/echo",))
+        stored = (Parameter("_actions", ["/guest/echo"]), Parameter("x", 1))
+        await platform.catalog.put(Action(name=name, exec=exec_, parameters=stored))
+        action = await platform.catalog.resolve(name)
+        assert action is not None
+        invoked = await platform.invocations.invoke(Call(GUEST, action, {"n": 1}, "tid", True, 5000, None))
+        assert invoked.record is not None
+        assert invoked.record.response.result == {"own": 1, "n": 1}
+
+
+async def test_after_a_crash_a_sequence_is_bound_by_what_its_namespace_may_use_now() -> None:
+    async with rig() as first:
+        await first.action("held")
+        await first.action("big", limits=ActionLimits(memory=512))
+        await first.action("seq", "held", "big")
+        first.node.behaviours["held"] = lambda message: None
+        action = await first.catalog.resolve(EntityName("guest", None, "seq"))
+        assert action is not None
+        invoked = await first.invocations.invoke(Call(GUEST, action, {}, "tid", False, 5000, None))
+        await until(lambda: bool(first.node.held))
+    await first.store.subjects.put_limits("guest", NamespaceLimits(max_action_memory=256))
+    async with rig(first.store) as second:
+        await second.recovery.run()
+        await until(lambda: not second.sequences.open)
+        record = await second.record(invoked.activation_id)
+        assert record is not None
+        assert "exceeds allowed threshold of 256 MB" in record.response.result["error"]
+        assert [name for name, _ in second.node.ran] == ["held"]
