@@ -165,6 +165,14 @@ async def test_invokers(local: InProcess, client: Client) -> None:
     assert (answer.status, answer.json) == (500, {"unhealthy": "1/2"})
 
 
+async def test_what_is_in_flight(local: InProcess, client: Client) -> None:
+    nobody = client.as_(None)
+    assert (await nobody.get("/activation")).json == []
+    local.live.states["guest", "a" * 32] = {"state": "queued"}
+    assert (await nobody.get("/activation")).json == ["a" * 32]
+    assert (await nobody.get("/activation/count")).json == 1
+
+
 async def test_draining_answers_503(local: InProcess, client: Client) -> None:
     local.server.drain()
     answer = await client.get("actions")

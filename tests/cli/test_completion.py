@@ -11,6 +11,12 @@ async def test_scripts(upwhisk: Command, shell: str) -> None:
     assert f"_UPWHISK_COMPLETE={shell}_complete" in done.out
 
 
+async def test_a_script_as_data(upwhisk: Command) -> None:
+    done = await upwhisk("completion", "bash", "--output", "json")
+    assert done.data["shell"] == "bash"
+    assert "_UPWHISK_COMPLETE=bash_complete" in done.data["script"]
+
+
 async def _offered(command: Command, line: str) -> list[str]:
     command.environment |= {
         "_UPWHISK_COMPLETE": "bash_complete",

@@ -54,6 +54,17 @@ async def test_a_host_that_is_none_is_not_stored(bare: Command) -> None:
     assert not (bare.folder / ".wskprops").exists()
 
 
+async def test_a_namespace_is_asked_for_with_what_the_same_command_sets(bare: Command, upwhisk: Command) -> None:
+    without = await bare("property", "set", "--namespace", "guest")
+    assert without.code != 0
+    assert "An API host must be provided" in without.err
+    key = upwhisk.key
+    done = await bare("property", "set", "--namespace", "guest", "--apihost", upwhisk.url, "--auth", key)
+    assert (done.code, done.err) == (0, "")
+    done = await upwhisk("property", "set", "--namespace", "another")
+    assert "Namespace 'another' is not in the list of entitled namespaces" in done.err
+
+
 async def test_everything(upwhisk: Command) -> None:
     done = await upwhisk("property", "get")
     assert done.code == 0

@@ -107,6 +107,8 @@ async def test_calls_and_their_records(deployed: Command) -> None:
     assert re.fullmatch(
         r"ok: invoked /_/hello, but the request has not yet finished, with id [0-9a-f]{32}\n", done.out
     )
+    done = await deployed("action", "invoke", "hello", "-b", "-p", "__outcome", "array")
+    assert re.match(r"ok: invoked /_/hello with id [0-9a-f]{32}\n\[\n", done.out), "the header names it"
     done = await deployed("activation", "get", id)
     assert done.lines[:2] == [f"ok: got activation {id}", "{"]
     done = await deployed("activation", "get", id, "activationId")

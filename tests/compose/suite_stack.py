@@ -134,7 +134,7 @@ def test_metrics_are_for_those_with_the_token(stack: Stack, api: Api) -> None:
     for name in ("upwhisk_nodes{", "upwhisk_permits_in_use{", "upwhisk_activations_total{", "upwhisk_service_up{"):
         assert name in text
     assert 'upwhisk_service_up{service="bus"} 0' not in text
-    for path in ("/metrics", "/invokers", "/invokers/ready"):
+    for path in ("/metrics", "/invokers", "/invokers/ready", "/activation/count"):
         assert api.call("GET", path)[0] == 404, "operators do not come in by the front door"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import stat
 import subprocess
 import sys
@@ -52,6 +53,14 @@ def test_first_start_makes_a_key_and_a_second_keeps_everything(platforms: Platfo
     assert platform.record(id_)["response"]["result"] == {"kept": True}
     assert platform.invoke("kept", None, "blocking=true&result=true") == (200, {"kept": True})
     assert platform.stop() == 0
+
+
+def test_a_first_start_that_fails_leaves_the_key_to_the_second(platforms: Platforms, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        said = refused(tmp_path / "data", "--port", str(taken.getsockname()[1]))
+    assert "shown this once" not in said
+    platform = platforms("data", {}).start()
+    assert f"shown this once): {platform.key}" in platform.log.read_text()
 
 
 def test_given_keys(platforms: Platforms, tmp_path: Path) -> None:

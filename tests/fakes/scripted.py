@@ -128,6 +128,9 @@ class ScriptedLive:
     def why(self, namespace: str, id: ActivationId) -> dict[str, Any] | None:
         return self.reasons.get((namespace, id))
 
+    def in_flight(self) -> list[ActivationId]:
+        return [ActivationId(known) for _, known in self.states]
+
     async def cancel(self, namespace: str, id: ActivationId) -> bool:
         return self.states.pop((namespace, id), None) is not None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib import import_module
 
 import click
@@ -86,13 +86,32 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _misused(error: click.UsageError) -> int:
-    hint = f"'{error.ctx.command_path} --help' shows what it takes" if error.ctx is not None else ""
+    hint = _belongs_to(error) or (f"'{error.ctx.command_path} --help' shows what it takes" if error.ctx is not None else "")
     if isinstance(error, click.BadOptionUsage) and error.message.endswith("requires 2 arguments."):
         text = f"Arguments for '{error.option_name}' must be a key/value pair"
         print_error(text, usage=texts.USAGE_LINE, hint=hint)
         return GENERAL
     print_error(error.format_message(), usage=texts.USAGE_LINE, hint=hint)
     return USAGE
+
+
+def _belongs_to(error: click.UsageError) -> str:
+    """A flag that stands before the command it belongs to."""
+    context = error.ctx
+    if context is None or not isinstance(error, click.NoSuchOption) or not isinstance(context.command, click.Group):
+        return ""
+    taken = {name for command in _below(context.command, context) for option in command.params for name in option.opts}
+    name = error.option_name
+    return f"{name} stands behind the whole command: {context.command_path} ... {name}" if name in taken else ""
+
+
+def _below(group: click.Group, context: click.Context) -> Iterator[click.Command]:
+    for name in group.list_commands(context):
+        found = group.get_command(context, name)
+        if isinstance(found, click.Group):
+            yield from _below(found, context)
+        elif found is not None:
+            yield found
 
 
 def main() -> None:

@@ -28,6 +28,8 @@ class Reply:
     status: int
     data: Any
     """The body's JSON, or its text if it is none."""
+    activation_id: str = ""
+    """Of the activation that the call made, if the answer names one."""
 
 
 def base_url(host: str) -> str:
@@ -139,12 +141,12 @@ class Client:
         url = f"{base.scheme}://{base.netloc}{target}"
         self._trace(f"REQUEST:\n[{method}]\t{url}", {**headers, "Authorization": "*"} if auth else headers, data)
         try:
-            status, raw = self._transfer(base.scheme, base.netloc, method, target, data, headers)
+            status, raw, made = self._transfer(base.scheme, base.netloc, method, target, data, headers)
         except (OSError, http.client.HTTPException, ValueError) as error:
             self.close()
             raise _unreachable(error, f'{method.title()} "{url}"', base.scheme) from None
         self._trace(f"RESPONSE:Got response with code {status}", {}, raw)
-        return Reply(status, _decoded(raw))
+        return Reply(status, _decoded(raw), made)
 
     def close(self) -> None:
         if self._connection is not None:
@@ -153,7 +155,7 @@ class Client:
 
     def _transfer(
         self, scheme: str, netloc: str, method: str, target: str, data: bytes | None, headers: dict[str, str]
-    ) -> tuple[int, bytes]:
+    ) -> tuple[int, bytes, str]:
         fresh = self._connection is None
         if self._connection is None:
             self._connection = self._connect(scheme, netloc)
@@ -166,7 +168,7 @@ class Client:
                 raise
             self.close()
             return self._transfer(scheme, netloc, method, target, data, headers)
-        return answer.status, answer.read()
+        return answer.status, answer.read(), answer.headers.get("x-openwhisk-activation-id", "")
 
     def _connect(self, scheme: str, netloc: str) -> http.client.HTTPConnection:
         import http.client

@@ -81,8 +81,9 @@ class Standalone:
                 self._data, self._settings.store, self._settings.retention
             )
             await stack.enter_async_context(store)
-            key = await ensure_guest(store.subjects, given)
             controller, node = await self._start(stack, store)
+            # Last: a new key is shown once, and a start that fails shows nothing.
+            key = await ensure_guest(WatchedSubjects(store.subjects, controller.authenticator.forget), given)
             url = f"{self._security.scheme}://{shown_host(self._settings.server.host)}:{controller.server.port}"
             wskprops = write_wskprops(self._data, url, key)
             spare_the_collector()

@@ -263,9 +263,24 @@ async def set_limits(store: SubjectStore, wanted: LimitsSet) -> Answer:
         limits = msgspec.convert({**msgspec.to_builtins(stored), **given}, NamespaceLimits)
     except msgspec.ValidationError as error:
         return Answer(f"Failed to set limits ({error})", 1)
+    problem = _out_of_order(msgspec.to_builtins(limits))
+    if problem is not None:
+        return Answer(f"Failed to set limits ({problem})", 1)
     await store.put_limits(wanted.namespace, limits)
     text = f'Limits successfully set for "{wanted.namespace}"'
     return Answer(f"{text}\n{NOT_ENFORCED}" if _THROTTLES & given.keys() else text)
+
+
+def _out_of_order(limits: dict[str, Any]) -> str | None:
+    """What no limit can be, or None."""
+    for name, value in limits.items():
+        if isinstance(value, int) and value < 0:
+            return f"{name} is {value}, but must be 0 or more"
+    for what in ("Memory", "Logs", "Timeout", "Concurrency"):
+        low, high = limits.get(f"minAction{what}"), limits.get(f"maxAction{what}")
+        if low is not None and high is not None and low > high:
+            return f"minAction{what} is {low}, above maxAction{what}, which is {high}"
+    return None
 
 
 async def get_limits(store: SubjectStore, wanted: LimitsOf) -> Answer:

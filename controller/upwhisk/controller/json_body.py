@@ -6,6 +6,7 @@ text. Integers have at most 4,300 digits, others have to fit into a double. Of e
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -15,6 +16,9 @@ from upwhisk.common.nesting import nests_deeper
 
 T = TypeVar("T")
 NOT_AN_OBJECT: Final = "JSON object expected"
+HALF_A_PAIR: Final = "a text holds half of a surrogate pair (\\ud800 to \\udfff without the other half)"
+_ESCAPES: Final = re.compile(rb"\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|u[dD]([89a-fA-F])|.)", re.DOTALL)
+"""Escapes of a JSON text, one match each; whole pairs are one, and half of a pair has group 1."""
 _decode_any: Final = msgspec.json.Decoder().decode
 
 
@@ -28,7 +32,7 @@ def decode_json(body: bytes, max_depth: int) -> Any:
     try:
         value = _decode_any(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise malformed_content(str(error)) from None
+        raise _malformed(body, error) from None
     except RecursionError:
         raise _too_deep(max_depth) from None
     return value
@@ -45,6 +49,8 @@ def decode_as(body: bytes, kind: type[T], max_depth: int) -> T:
     """Decode into a `msgspec` structure: what it does not name is skipped without being built."""
     check_depth(body, max_depth)
     try:
+        if not body.isascii():
+            str(body, "utf-8")  # what is skipped is not looked at otherwise
         return msgspec.json.decode(body, type=kind)
     except msgspec.ValidationError as error:
         text = str(error)
@@ -52,9 +58,15 @@ def decode_as(body: bytes, kind: type[T], max_depth: int) -> T:
             NOT_AN_OBJECT if text.startswith("Expected `object`, got") else text
         ) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise malformed_content(str(error)) from None
+        raise _malformed(body, error) from None
     except RecursionError:
         raise _too_deep(max_depth) from None
+
+
+def _malformed(body: bytes, error: Exception) -> BadRequest:
+    """The decoder's words, but for one case: it takes half of a surrogate pair for the end of the data."""
+    half = isinstance(error, msgspec.DecodeError) and any(found[1] for found in _ESCAPES.finditer(body))
+    return malformed_content(HALF_A_PAIR if half else str(error))
 
 
 def check_depth(body: bytes, max_depth: int) -> None:

@@ -57,6 +57,10 @@ class LiveView:
         assert isinstance(decision, dict)
         return {"activationId": id, "state": self._state(pending), **decision}
 
+    def in_flight(self) -> list[ActivationId]:
+        """Every activation this controller has accepted and not yet seen the end of: also sequences and what waits."""
+        return [*self._balancer.ids(), *self._sequences.ids()]
+
     async def cancel(self, namespace: str, id: ActivationId) -> bool:
         """Work that has no permit yet ends with a record that says so; False if there is nothing to cancel."""
         pending = self._find(namespace, id)

@@ -113,6 +113,9 @@ class Sequences:
     def phase_of(self, namespace: str, id: ActivationId) -> str | None:
         return "running" if self._open.get(id) == namespace else None
 
+    def ids(self) -> list[ActivationId]:
+        return list(self._open)
+
     @property
     def open(self) -> int:
         return len(self._open)

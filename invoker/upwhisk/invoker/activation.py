@@ -233,14 +233,24 @@ class Runner:
     ) -> None:
         output, owner = lease.output, message.activation_id
         output.feed(lease.container.read_logs())
-        if output.ended(owner) or not runnable.action.limits.logs:
-            _stop_watching(lease, output)
-            return
-        if not outcome.keep:
-            output.note(owner, log_line(self._now_ns(), "stderr", MISSING_LOGS))
-        elif runnable.spec.image is None and not await self._wait_for_end(lease, owner):
-            output.note(owner, log_line(self._now_ns(), "stderr", UNCOLLECTED))
+        if runnable.action.limits.logs:
+            remark = await self._remark(runnable, lease, owner, outcome)
+            if remark is not None:
+                output.note(owner, log_line(self._now_ns(), "stderr", remark))
         _stop_watching(lease, output)
+
+    async def _remark(
+        self, runnable: Runnable, lease: Lease, owner: ActivationId, outcome: Outcome
+    ) -> str | None:
+        """Waits for the end of the output where there will be one. Code that failed may have said more than is there."""
+        if outcome.response.code is Status.DEVELOPER_ERROR:
+            return MISSING_LOGS
+        if lease.output.ended(owner):
+            return None
+        if not outcome.keep:
+            return MISSING_LOGS
+        waits = runnable.spec.image is None
+        return UNCOLLECTED if waits and not await self._wait_for_end(lease, owner) else None
 
     async def _wait_for_end(self, lease: Lease, owner: ActivationId) -> bool:
         """Wait for the two ends of this run's output, at most `_LOG_WAIT_S` without new data."""

@@ -307,6 +307,9 @@ class Balancer(Resource):
     def find(self, id: ActivationId) -> Pending | None:
         return self._pending.get(id)
 
+    def ids(self) -> list[ActivationId]:
+        return list(self._pending)
+
     def release_waiting(self) -> None:
         """Tell every blocking caller whose work has no permit yet that the platform stops (`Stopping`)."""
         for pending in [p for p in self._pending.values() if p.phase is Phase.QUEUED]:

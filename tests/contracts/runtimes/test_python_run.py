@@ -64,11 +64,27 @@ def test_numbers_that_json_does_not_have(py: Guest, expression: str) -> None:
     assert py.run().status == 502
 
 
+@pytest.mark.parametrize("expression", ["{'a': '\\ud800'}", "['\\udfff']", "{'\\ud800': 1}"])
+def test_texts_that_utf8_cannot_write(py: Guest, expression: str) -> None:
+    py.must_init(returning(expression))
+    for _ in range(2):
+        answer = py.run()
+        assert (answer.status, answer.json) == (
+            502,
+            {"error": "The action returned a text that UTF-8 cannot write (half of a surrogate pair)."},
+        )
+
+
+def test_an_exception_that_utf8_cannot_write(py: Guest) -> None:
+    py.must_init("def main(args):\n    raise ValueError('bad \\ud800')\n")
+    answer = py.run()
+    assert (answer.status, answer.json) == (200, {"error": "bad \\ud800"})
+
+
 @pytest.mark.parametrize(
     ("expression", "log"),
     [
         ("{'a': {1}}", "Object of type set is not JSON serializable"),
-        ("{'a': '\\ud800'}", "surrogates not allowed"),
         ("(lambda d: (d.update(d=d), d)[1])({})", "Circular reference detected"),
         ("__import__('functools').reduce(lambda a, _: [a], range(100_000), [])", "RecursionError"),
     ],

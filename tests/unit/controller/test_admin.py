@@ -136,7 +136,15 @@ async def test_limits(admin: Admin) -> None:
     )
     shown = "invocationsPerMinute = 5\nallowedKinds = ['nodejs:20', 'blackbox']\nstoreActivations = False"
     assert await admin("limits get", namespace="space") == (f"{shown}\nmaxParameterSize = 1 MB", 0)
-    for bad in ({"maxActionMemory": "x"}, {"unknown": 1}, {"maxPayloadSize": "large"}):
+    wrong_order = {"minActionMemory": 512, "maxActionMemory": 256}
+    for bad in (
+        {"maxActionMemory": "x"},
+        {"unknown": 1},
+        {"maxPayloadSize": "large"},
+        {"maxActionTimeout": -1},
+        {"invocationsPerMinute": -5},
+        wrong_order,
+    ):
         text, code = await admin("limits set", namespace="space", limits=bad)
         assert code == 1
         assert text.startswith("Failed to set limits (")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from typing import Any
 
 import pytest
 from fakes.rig import GUEST, ActionLimits, Rig, rig, succeeded
@@ -24,13 +25,13 @@ SHARED, STEP = EntityName("other", None, "p"), EntityName("other", "p", "step")
 TRIGGER = EntityName("guest", None, "t")
 
 
-async def call(platform: Rig, identity: Identity, name: str, payload: object = None) -> Invoked:
+async def call(platform: Rig, identity: Identity, name: str, payload: dict[str, Any] | None = None) -> Invoked:
     action = await platform.catalog.resolve(EntityName("guest", None, name))
     assert action is not None
     return await platform.invocations.invoke(Call(identity, action, payload or {}, "tid", True, 5000, None))
 
 
-async def refused_with(platform: Rig, identity: Identity, name: str, payload: object = None) -> str:
+async def refused_with(platform: Rig, identity: Identity, name: str, payload: dict[str, Any] | None = None) -> str:
     """The error of a sequence that was accepted and ended by the platform's hand."""
     record = (await call(platform, identity, name, payload)).record
     assert record is not None

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import time
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from upwhisk.common.errors import BadRequest
 from upwhisk.common.nesting import nesting_exceeds
-from upwhisk.controller.json_body import check_depth, decode_json, decode_object
+from upwhisk.controller.json_body import check_depth, decode_as, decode_json, decode_object
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.text(),
@@ -48,6 +49,39 @@ def test_what_is_refused(text: str) -> None:
     with pytest.raises(BadRequest) as caught:
         decode_json(text.encode(), 500)
     assert caught.value.text.startswith("The request content was malformed:\n")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        rb'{"a":"\ud800"}',
+        rb'{"\udbffx":1}',
+        rb'{"a":"\udc00"}',
+        rb'{"a":"\\\ud800\u0041"}',
+        rb'{"a":"\ud83d\ude00\ude00"}',
+    ],
+)
+def test_half_of_a_surrogate_pair_is_named(body: bytes) -> None:
+    for decode in (lambda: decode_json(body, 500), lambda: decode_as(body, Skipping, 500)):
+        with pytest.raises(BadRequest, match="half of a surrogate pair"):
+            decode()
+
+
+@pytest.mark.parametrize("body", [rb'{"a":"\\ud800"', rb'{"a":"\ud83d\ude00"', rb'{"a":"\u0041\ud83d\ude00\n"', b'{"a":1}x'])
+def test_other_faults_keep_their_words(body: bytes) -> None:
+    with pytest.raises(BadRequest) as caught:
+        decode_json(body, 500)
+    assert "surrogate" not in caught.value.text
+
+
+class Skipping(msgspec.Struct):
+    b: int = 0
+
+
+def test_what_is_skipped_is_utf8_too() -> None:
+    assert decode_as('{"a":"é","b":2}'.encode(), Skipping, 500).b == 2
+    with pytest.raises(BadRequest, match="utf-8"):
+        decode_as(b'{"a":"\xff","b":2}', Skipping, 500)
 
 
 def test_long_digits_in_texts_are_no_numbers() -> None:

@@ -165,6 +165,17 @@ async def test_a_run_ends_with_its_record() -> None:
     assert delivery.is_done
 
 
+async def test_code_that_failed_may_have_said_more_than_its_log_holds() -> None:
+    """Also when its output ended in order."""
+    handback = Kept()
+    await run("no object", handback)
+    (record,) = handback.records
+    assert record.response.status == "action developer error"
+    hello, note = record.logs
+    assert hello.endswith("stdout: hello")
+    assert note.endswith("stderr: The action did not initialize or run as expected. Log data might be missing.")
+
+
 @pytest.mark.parametrize("error", [RuntimeError("nobody thought of it"), OSError(24, "Too many open files")])
 async def test_what_nobody_thought_of_ends_as_internal_error(error: Exception) -> None:
     for result, keys in ((error, None), ({}, NoKeys(error))):

@@ -25,4 +25,8 @@ def completion(session: Session, shell: str) -> None:
     assert found is not None
     script = found(click.get_current_context().find_root().command, {}, texts.PROGRAM, f"_{texts.PROGRAM.upper()}_COMPLETE")
     # `source()` would start a shell to ask for its version; the script is the same.
-    click.echo(script.source_template % script.source_vars())
+    text = script.source_template % script.source_vars()
+    if session.output.form is not None:
+        session.output.data({"shell": shell, "script": text})
+        return
+    click.echo(text)

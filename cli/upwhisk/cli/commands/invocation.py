@@ -17,9 +17,9 @@ def invoke_action(session: Session, name: QualifiedName, arguments: dict[str, An
     with unable(f"Unable to invoke action '{name.path}'", texts.list_hint("action")):
         reply = post(session, name, arguments, blocking=blocking, result=result)
     if blocking and reply.status == ACCEPTED:
-        _print_unfinished(session, name, reply.data)
+        _print_unfinished(session, name, reply)
         return ACCEPTED
-    _print_outcome(session, name, reply.data, blocking=blocking, header=not result)
+    _print_outcome(session, name, reply, blocking=blocking, header=not result)
     return 0 if reply.status < 300 else exit_code(reply.status)
 
 
@@ -38,19 +38,21 @@ def post(session: Session, name: QualifiedName, arguments: dict[str, Any], *, bl
     return reply
 
 
-def _print_unfinished(session: Session, name: QualifiedName, data: Any) -> None:
-    text = f"invoked /{bold(name.namespace)}/{bold(name.path)}, but the request has not yet finished, with id {bold(_id(data))}"
-    session.output.ok(text, data)
+def _print_unfinished(session: Session, name: QualifiedName, reply: Reply) -> None:
+    text = f"invoked /{bold(name.namespace)}/{bold(name.path)}, but the request has not yet finished, with id {bold(_id(reply))}"
+    session.output.ok(text, reply.data)
 
 
-def _print_outcome(session: Session, name: QualifiedName, data: Any, *, blocking: bool, header: bool) -> None:
-    output = session.output
+def _print_outcome(session: Session, name: QualifiedName, reply: Reply, *, blocking: bool, header: bool) -> None:
+    output, data = session.output, reply.data
     if header:
-        text = f"invoked /{bold(name.namespace)}/{bold(name.path)} with id {bold(_id(data))}"
+        text = f"invoked /{bold(name.namespace)}/{bold(name.path)} with id {bold(_id(reply))}"
         output.got(text, data) if blocking else output.ok(text, data)
     else:
         output.data(data)
 
 
-def _id(data: Any) -> str:
-    return str(data.get("activationId", "")) if isinstance(data, dict) else ""
+def _id(reply: Reply) -> str:
+    """A result that is an array is answered bare: then only the header says which activation it was."""
+    named = reply.data.get("activationId") if isinstance(reply.data, dict) else None
+    return str(named or reply.activation_id)

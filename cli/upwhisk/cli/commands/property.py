@@ -108,7 +108,7 @@ def set_(session: Session, args: tuple[str, ...], **given: str | None) -> None:
     if host is not None:
         _check_host(host)
     if given["namespace"]:
-        _check_namespace(session, given["namespace"])
+        _check_namespace(session, given["namespace"], host, given["auth"])
     changes = {name.upper(): value for name, value in given.items() if value}
     change_props(props_path(os.environ), dict(changes))
     said = {
@@ -140,8 +140,10 @@ def _tell(session: Session, said: dict[str, str], nothing: str) -> None:
         session.output.ok(text)
 
 
-def _check_namespace(session: Session, name: str) -> None:
-    with unable(f"Authenticated user does not have namespace '{name}'; set command failed"):
+def _check_namespace(session: Session, name: str, host: str | None, auth: str | None) -> None:
+    """`host`, `auth`: what the same command sets holds already."""
+    session.flags |= {flag: value for flag, value in (("api_host", host), ("auth", auth)) if value}
+    with unable(f"Unable to ask which namespaces the key opens; namespace '{name}' not set"):
         names = session.client.namespaces()
     if name not in names:
         raise Failure(f"Namespace '{name}' is not in the list of entitled namespaces")

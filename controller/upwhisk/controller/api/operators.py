@@ -67,6 +67,13 @@ class OperatorsApi:
             return json_reply({"healthy": f"{healthy}/{len(nodes)}"})
         return json_reply({"unhealthy": f"{len(nodes) - healthy}/{len(nodes)}"}, 500)
 
+    async def activations(self, _request: Request) -> Reply:
+        """Ids of what is in flight here."""
+        return json_reply(self._services.live.in_flight())
+
+    async def activation_count(self, _request: Request) -> Reply:
+        return json_reply(len(self._services.live.in_flight()))
+
 
 def _shown(index: int, node: NodeReport) -> str:
     return f"invoker{index}/{node.node}"

@@ -74,6 +74,10 @@ class LiveActivations(Protocol):
         """The reasons of its placement, or None if they are unknown or no longer kept."""
         ...
 
+    def in_flight(self) -> list[ActivationId]:
+        """Every activation this controller has accepted and not yet seen the end of."""
+        ...
+
     async def cancel(self, namespace: str, id: ActivationId) -> bool:
         """False if there is nothing to cancel."""
         ...

@@ -7,6 +7,7 @@ from typing import Any
 
 NOT_A_RESULT = b'{"error":"The action did not return a dictionary or array."}\n'
 NOT_A_NUMBER = b'{"error":"The action returned a number that JSON does not have (NaN or an infinity)."}\n'
+NOT_TEXT = b'{"error":"The action returned a text that UTF-8 cannot write (half of a surrogate pair)."}\n'
 EXITED = b'{"error":"command exited"}\n'
 NO_ACTION = b'{"error":"no action defined yet"}\n'
 
@@ -23,8 +24,10 @@ def encode_result(result: Any) -> tuple[int, bytes]:
     try:
         text = _encode(result)
         body = text.encode()
+    except UnicodeError:
+        return 502, NOT_TEXT
     except ValueError as error:
-        if not isinstance(error, UnicodeError) and _has_nan(result):
+        if _has_nan(result):
             return 502, NOT_A_NUMBER
         raise NotSerialisable from error
     except Exception as error:  # a type JSON does not have, a key, nesting, an attribute of user code
@@ -40,7 +43,7 @@ def encode_exception(error: BaseException) -> tuple[int, bytes]:
         text = str(error)
     except Exception:  # user code's __str__
         text = type(error).__name__
-    return encode_result({"error": text})
+    return encode_result({"error": text.encode("utf-8", "backslashreplace").decode()})
 
 
 def _has_nan(result: Any) -> bool:
