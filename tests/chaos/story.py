@@ -26,7 +26,7 @@ EXCUSES = (
     "on a node that was lost",
     "to a node that was lost",
     "on nodes that were lost",
-    "The platform was stopped before the action had finished.",
+    "was stopped; it is not annotated retry-safe, so it was not run again.",
     "Action could not be fetched.",
     "Failed to provision resources to run the action.",
 )

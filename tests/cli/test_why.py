@@ -110,5 +110,9 @@ async def test_a_live_activation_says_the_decision() -> None:
         assert node_rows(placed) == [{"node": "0", "outcome": "chosen", "reason": ""}]
         assert placement_text(waiting) == "waits: none of 1 node takes it now (policy warm)"
         assert node_rows(waiting) == [{"node": "0", "outcome": "refused", "reason": "no permit free"}]
+        third = (await made.invoke("a", blocking=False)).activation_id
+        behind = live.why("guest", third)
+        assert behind is not None, "also of what is not at the head of the line"
+        assert placement_text(behind) == "waits: none of 1 node takes it now (policy warm)"
         message = made.node.held[0]
         assert msgspec.to_builtins(message.placed) == {"policy": "warm", "considered": 1}

@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.sandbox, pytest.mark.timeout(180)]
 
 SLEEPS = "import time\ndef main(a):\n    time.sleep(a.get('s', 0))\n    return {'n': a.get('n')}"
 ROOM_FOR = 2
-STOPPED = "The platform was stopped before the action had finished."
+STOPPED = "The action had not finished when the platform was stopped; it is not annotated retry-safe, so it was not run again."
 STARTED = "The platform stopped while the action was running; it is not annotated retry-safe, so it was not run again."
 
 

@@ -79,6 +79,10 @@ class ScriptedRunner:
         if not await node.handback.begin(message):
             await self.give_back(delivery)
             return
+        if node.breaks_off(message):
+            await node.handback.give_back(message, started=True)
+            delivery.done()
+            return
         await node.gates.through(name, "run")
         response = node.run(message)
         await node.gates.through(name, "settle")
@@ -113,12 +117,13 @@ class FleetNode:
         self.line = Line(registry)
         self.gates = Gates()
         self.behaviours: dict[str, Behaviour] = {}
+        self.breaks_off: Callable[[ActivationMessage], bool] = lambda message: False
         self.standing = Standing(NODE_LEASE_S, clock.monotonic, new_instance_id())
         self.handback = BusHandback(self.bus, NodeId(name), self.standing)
         runner = cast(Runner, ScriptedRunner(self))
         self.consumer = Consumer(self.bus, runner, NodeId(name), self.standing, credits=1000)
-        self.drains = Drains(self.line, NodeId(name), clock, lambda: self.consumer.open, lambda over: None)
-        base = NodeReport(node=NodeId(name), memory_mb=memory_mb, cores=2.0, kinds=("python:3.11",))
+        self.drains = Drains(self.line, NodeId(name), clock, lambda: self.consumer.open, lambda why: None)
+        base = NodeReport(node=NodeId(name), memory_mb=memory_mb, cores=2.0, kinds=("python:3.11",), tells_starts=True)
         pace = Pace(interval_s=NODE_LEASE_S / 3, ttl_s=NODE_LEASE_S)
         self.heartbeat = Heartbeat(self.line, base, cast(Pool, _NothingWarm()), self.standing, self.drains, pace)
 

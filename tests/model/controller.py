@@ -199,6 +199,7 @@ class Controller:
         message = pending.message
         message.node, message.incarnation = NodeId(node), incarnation
         message.dispatch += 1
+        message.tells_start = True
         pending.phase, pending.announced = Phase.HANDED, not message.journalled
         if not message.journalled:
             self.world.hand(self, message)
@@ -271,16 +272,29 @@ class Controller:
         return None if host is None else host.ledger.pending.get(pending.message.activation_id)
 
     def node_lost(self, pending: Pending) -> None:
+        """First everything that is in the log by now is read (`ControllerLog.read_up`), unless it is not ours any more."""
+        host = self.hosts.get(pending.message.controller)
+        if host is None:
+            self._verdict(pending, is_read=False)
+            return
+
+        def then(results: list[bool] | None) -> None:
+            if self.pending.get(pending.message.activation_id) is pending and pending.phase is Phase.ENDING:
+                self._verdict(pending, is_read=results is not None)
+
+        host.append([], then)
+
+    def _verdict(self, pending: Pending, *, is_read: bool) -> None:
         message, work = pending.message, self._work(pending)
         host = self.hosts.get(message.controller)
-        given_back = host is not None and host.ledger.was_given_back(message)
-        self._judge(pending, message.attempt - given_back if work is None else work.attempt)
+        not_started = is_read and host is not None and host.ledger.has_not_started(message)
+        self._judge(pending, message.attempt - not_started if work is None else work.attempt)
 
     def refused(self, pending: Pending) -> None:
         if self._work(pending) is None:
             self._forget(pending)
         else:
-            self.node_lost(pending)
+            self._verdict(pending, is_read=True)
 
     def _judge(self, pending: Pending, attempt: int) -> None:
         message = pending.message
@@ -290,6 +304,8 @@ class Controller:
             return
         if not message.journalled:
             message.journalled = True
+            if attempt + 1 == message.attempt:
+                self._back(pending)
             self.hosts[message.controller].append([Accepted(messages=(msgspec.structs.replace(message),))])
         message.attempt = attempt + 1
         self._back(pending)

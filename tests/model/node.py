@@ -123,8 +123,6 @@ class Node:
             return  # it waits
         if not standing.may_start(message):
             life.at = At.RETURNING
-        elif not message.journalled:
-            life.at = At.RUN
         else:
             fields = {"activation_id": message.activation_id, "attempt": message.attempt, "dispatch": message.dispatch}
             self._answer(life, Begun(node=NodeId(self.name), **fields), At.CHECK)  # type: ignore[arg-type]

@@ -88,12 +88,12 @@ class BalancerMetrics(Collector):
     def _books(self) -> Iterator[Metric]:
         permits = GaugeMetricFamily("upwhisk_permits_in_use", "Permits of this controller", labels=["node"])
         booked = GaugeMetricFamily("upwhisk_node_booked_bytes", "Memory behind those permits", labels=["node"])
-        total = GaugeMetricFamily("upwhisk_node_memory_bytes", "Memory that may be booked", labels=["node"])
+        total = GaugeMetricFamily("upwhisk_node_memory_bytes", "Memory that this controller may book there", labels=["node"])
         for node in self._balancer.nodes:
             book = node.book
             permits.add_metric([book.node], book.permits)
             booked.add_metric([book.node], book.used_mb * _MIB)
-            total.add_metric([book.node], book.memory_mb * _MIB)
+            total.add_metric([book.node], book.budget_mb * _MIB)
         yield from (permits, booked, total)
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import click
 import structlog
 
-from upwhisk.common.errors import StartupError
+from upwhisk.common.errors import StartupError, Unavailable
 
 log = structlog.get_logger(__name__)
 
@@ -88,10 +88,11 @@ def run_process(main: Callable[[], Awaitable[None]]) -> None:
 
 @contextmanager
 def startup_errors() -> Iterator[None]:
-    """A `StartupError` is one line on standard error and exit status 1."""
+    """A `StartupError`, and a service that says no when something is asked of it for the first time, is one line on standard
+    error and exit status 1."""
     try:
         yield
-    except StartupError as error:
+    except (StartupError, Unavailable) as error:
         click.secho("error: ", fg="red", err=True, nl=False)
         click.echo(str(error), err=True)
         sys.exit(1)

@@ -15,6 +15,8 @@ from upwhisk.common.model.activation import Activation
 from upwhisk.common.model.placed import Why
 
 FORM = 1
+MAX_ATTEMPTS = 3
+"""How often work that is annotated retry-safe is started at most."""
 
 
 class Demand(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,7 +51,8 @@ class ActivationMessage(msgspec.Struct, kw_only=True, tag="activation"):
     `accepted_ms`: when the request was accepted, ms since the epoch; queued work expires by it.
     `stored`: its namespace keeps records. `journalled`: its acceptance is durable, so its start has to be made durable
     before it runs. `attempt` counts starts, `dispatch` hand-overs to nodes: an outcome counts only if it is of the last
-    hand-over, to `node`, which drops it if it is not in that `incarnation` any more.
+    hand-over, to `node`, which drops it if it is not in that `incarnation` any more. `tells_start`: that node says of
+    this work too, journalled or not, when it starts it (nodes of forms before 1.2 say it of journalled work only).
     """
 
     activation_id: ActivationId
@@ -74,6 +77,7 @@ class ActivationMessage(msgspec.Struct, kw_only=True, tag="activation"):
     dispatch: int = 0
     node: NodeId = NodeId("")
     incarnation: str = ""
+    tells_start: bool = False
     form: int = FORM
 
 
@@ -103,7 +107,7 @@ class Completion(msgspec.Struct, frozen=True, kw_only=True, tag="completion"):
 
 class Returned(msgspec.Struct, frozen=True, kw_only=True, tag="returned"):
     """A node hands work back that it has not started; the balancer places it once more. `unread`: the node cannot read
-    what it was sent."""
+    what it was sent. `started`: it had started it and broke it off, and it is annotated retry-safe."""
 
     activation_id: ActivationId
     node: NodeId
@@ -112,6 +116,7 @@ class Returned(msgspec.Struct, frozen=True, kw_only=True, tag="returned"):
     dispatch: int = 0
     form: int = FORM
     unread: bool = False
+    started: bool = False
 
 
 class Accepted(msgspec.Struct, frozen=True, kw_only=True, tag="accepted"):

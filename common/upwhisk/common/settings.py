@@ -10,7 +10,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_type_hints
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import Meta
@@ -24,6 +24,7 @@ NotNegative = Annotated[int, Meta(ge=0)]
 Seconds = Annotated[float, Meta(ge=0)]
 SomeSeconds = Annotated[float, Meta(gt=0)]
 NodeName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,128}$")]
+ControllerName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{0,128}$")]
 Port = Annotated[int, Meta(ge=0, le=65535)]
 
 
@@ -87,7 +88,7 @@ class NodeSettings(_Section, frozen=True):
     metrics_host: str = "127.0.0.1"
     metrics_port: Port | None = 0
     """Where a node of a fleet serves its metrics; 0 takes a free port."""
-    lease_s: Seconds = 3.0
+    lease_s: SomeSeconds = 3.0
     """A node that is not heard of for so long takes no new work and what it had is lost to it."""
 
 
@@ -222,8 +223,8 @@ class DockerSettings(_Section, frozen=True):
 class ControllerSettings(_Section, frozen=True):
     """One controller of a fleet. `name` is its own among the controllers; empty: made from the host's name and the port."""
 
-    name: str = ""
-    lease_s: Seconds = 3.0
+    name: ControllerName = ""
+    lease_s: SomeSeconds = 3.0
     """A controller that is not heard of for so long is dead; another takes its work over."""
 
 
@@ -254,12 +255,19 @@ RESERVED = frozenset({"UPWHISK_AUTH", "UPWHISK_DATA", "UPWHISK_CONFIG", "UPWHISK
 """Variables that are no settings; those beginning with `UPWHISK_TEST_` belong to the tests."""
 
 
-def load_settings(file: Path | None = None, environment: Mapping[str, str] | None = None) -> Settings:
-    """Read `file` (if any) and the environment. Raises `ConfigurationError` that names the setting."""
+def load_settings(
+    file: Path | None = None, environment: Mapping[str, str] | None = None, flags: Mapping[str, Any] | None = None
+) -> Settings:
+    """Read `file` (if any), the environment, and `flags` (`node.name` -> value; None: not given), which win in this order.
+    Raises `ConfigurationError` that names the setting."""
     raw = _read_file(file) if file is not None else {}
     for name, value in (os.environ if environment is None else environment).items():
         if name.startswith(PREFIX) and name not in RESERVED and not name.startswith("UPWHISK_TEST_"):
             _apply_variable(raw, name, value)
+    for name, value in (flags or {}).items():
+        section, _, key = name.partition(".")
+        if value is not None and isinstance(table := raw.setdefault(section, {}), dict):
+            table[key] = value
     _complete_ranges(raw.get("limits"))
     try:
         settings = msgspec.convert(raw, Settings, strict=False)
@@ -326,4 +334,15 @@ def _apply_variable(raw: dict[str, Any], name: str, value: str) -> None:
 
 def _explain(error: msgspec.ValidationError) -> tuple[str, str]:
     text, _, path = str(error).partition(" - at `$")
-    return path.rstrip("`").lstrip(".") or "(top level)", text
+    name = path.rstrip("`").lstrip(".")
+    return name or "(top level)", text + _choices(name, text)
+
+
+def _choices(name: str, text: str) -> str:
+    """What may stand there, where that is a short list."""
+    kind: Any = Settings
+    for part in filter(None, name.split(".")):
+        kind = get_type_hints(kind).get(part) if isinstance(kind, type) else None
+    if "unknown field" in text and isinstance(kind, type):
+        return f"; there are {', '.join(sorted(get_type_hints(kind)))}"
+    return f"; choose one of {', '.join(get_args(kind))}" if get_origin(kind) is Literal else ""

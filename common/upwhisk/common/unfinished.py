@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from upwhisk.common.messages import ActivationMessage
+from upwhisk.common.messages import ActivationMessage, Demand
 from upwhisk.common.model.activation import Activation, Response, Status, failed
 from upwhisk.common.model.parameters import Parameter
 from upwhisk.common.model.placed import Placed
@@ -13,7 +13,19 @@ from upwhisk.common.model.placed import Placed
 def fallback(
     message: ActivationMessage, response: Response, *, now_ms: int, node: str = "", kind: str = "unknown"
 ) -> Activation:
-    """The record of an activation whose action could not be fetched, or that ended before any container."""
+    """The record of an activation whose action could not be fetched, or that ended before any container, or out of sight.
+    `node`: by default the one that it was handed to last, if any."""
+    placed = Placed(
+        node=node or message.node,
+        attempt=message.attempt,
+        why=message.placed if node or message.node else None,
+        trace=message.traceparent,
+    )
+    annotations = [Parameter("path", message.action.document_id), Parameter("kind", kind), _limits(message.demand)]
+    if message.cause:
+        annotations.append(Parameter("causedBy", "sequence"))
+    if message.action.binding:
+        annotations.append(Parameter("binding", message.action.binding))
     return Activation(
         namespace=message.namespace,
         name=message.action.name,
@@ -25,12 +37,14 @@ def fallback(
         duration=0,
         cause=message.cause or msgspec.UNSET,
         response=response,
-        annotations=(
-            Parameter("path", message.action.document_id),
-            Parameter("kind", kind),
-            Parameter("upwhisk", Placed(node=node, attempt=message.attempt)),
-        ),
+        annotations=(*annotations, Parameter("upwhisk", placed)),
     )
+
+
+def _limits(demand: Demand) -> Parameter:
+    """Those that travel with the work."""
+    known = {"timeout": demand.timeout_ms, "memory": demand.memory_mb, "concurrency": demand.concurrency}
+    return Parameter("limits", known)
 
 
 def lost(message: ActivationMessage, reason: str, *, now_ms: int) -> Activation:

@@ -86,7 +86,7 @@ class InvocationService:
         reason = self._ports.balancer.refusal(namespace, waits=waits)
         if reason is not None:
             log.info("refused", action="invocation.refused", namespace=namespace, reason=reason)
-            raise Unavailable()
+            raise Unavailable.because(reason)
 
     async def _wait(
         self, message: ActivationMessage, done: asyncio.Future[Activation], wait_ms: int

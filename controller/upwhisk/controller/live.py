@@ -49,13 +49,15 @@ class LiveView:
         }
 
     def why(self, namespace: str, id: ActivationId) -> dict[str, Any] | None:
-        """The reasons of its placement, or None if it is not under way."""
+        """The reasons of its placement, or None if it is not under way. Of what waits: where it would go now."""
         pending = self._find(namespace, id)
-        if pending is None or pending.decision is None:
+        if pending is None:
             return None
-        decision = msgspec.to_builtins(pending.decision)
-        assert isinstance(decision, dict)
-        return {"activationId": id, "state": self._state(pending), **decision}
+        is_queued = pending.phase is Phase.QUEUED
+        decision = self._balancer.consider(pending) if is_queued else pending.decision
+        reasons = {"node": pending.message.node or None} if decision is None else msgspec.to_builtins(decision)
+        assert isinstance(reasons, dict)
+        return {"activationId": id, "state": self._state(pending), **reasons}
 
     def in_flight(self) -> list[ActivationId]:
         """Every activation this controller has accepted and not yet seen the end of: also sequences and what waits."""

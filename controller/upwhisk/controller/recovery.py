@@ -10,7 +10,7 @@ import structlog
 
 from upwhisk.common.clock import Clock
 from upwhisk.common.ids import ActivationId
-from upwhisk.common.messages import ActivationMessage
+from upwhisk.common.messages import MAX_ATTEMPTS, ActivationMessage
 from upwhisk.common.model.action import SEQUENCE
 from upwhisk.common.model.activation import Activation
 from upwhisk.common.retry import kept_trying
@@ -18,7 +18,7 @@ from upwhisk.common.spi.store import ArtifactStore, JournalEntry
 from upwhisk.common.unfinished import lost
 from upwhisk.controller.sequence import Sequences
 from upwhisk.controller.sequence_record import Progress, decode_progress
-from upwhisk.controller.verdict import MAX_ATTEMPTS, Verdict, judge
+from upwhisk.controller.verdict import Verdict, judge
 from upwhisk.loadbalancer.balancer import Balancer
 from upwhisk.loadbalancer.pending import Pending
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from enum import Enum, auto
 
-from upwhisk.common.messages import ActivationMessage
+from upwhisk.common.messages import MAX_ATTEMPTS, ActivationMessage
 from upwhisk.common.model.action import SEQUENCE
-
-MAX_ATTEMPTS = 3
 
 
 class Verdict(Enum):

@@ -36,7 +36,6 @@ from upwhisk.invoker.tally import Tally
 
 log = structlog.get_logger(__name__)
 
-STOPPING = "The platform was stopped before the action had finished."
 BROKEN = "The platform failed while it ran the action ({}); its log says more."
 MISSING_LOGS = "The action did not initialize or run as expected. Log data might be missing."
 UNCOLLECTED = "There was an issue while collecting your logs. Data might be missing."
@@ -58,8 +57,13 @@ class RunnerPorts:
     clock: Clock
 
 
+class BrokenOff(Exception):
+    """The node ends what runs, and this may be run once more."""
+
+
 class Runner:
-    """Runs activations to their records. `running` shows the phase of each, for people; `tally` counts what became of them."""
+    """Runs activations to their records. `running` shows the phase of each, for people; `tally` counts what became of them.
+    `stopping`: why what runs is ended, empty as long as it is not."""
 
     def __init__(self, ports: RunnerPorts, node: NodeId, *, result_bytes: int) -> None:
         self._ports = ports
@@ -68,7 +72,7 @@ class Runner:
         self.running: dict[str, str] = {}
         self.tally = Tally()
         self._long: Deadlines[Lease] = Deadlines(_watch)
-        self.stopping = False
+        self.stopping = ""
 
     async def run(self, delivery: Delivery) -> None:
         """The whole life of one delivered activation. Ends with the delivery done, whatever happened."""
@@ -100,6 +104,8 @@ class Runner:
             began = self._ports.clock.monotonic()
             await handback.settle(message, record)  # 7. durable, then whoever waits is told
             self.tally.count(record, self._ports.clock.monotonic() - began)
+        except BrokenOff:
+            await handback.give_back(message, started=True)
         except Exception as error:
             log.exception("activation broken off", action="activation.broken", id=message.activation_id)
             reason = BROKEN.format(type(error).__name__)
@@ -139,7 +145,8 @@ class Runner:
         outcome: Outcome | None = None
         try:
             # 2. The start is durable before anything is sent to the guest.
-            if (self.stopping and message.journalled) or not await self._ports.handback.begin(message):
+            handback = self._ports.handback
+            if (self.stopping and handback.goes_on(message)) or not await handback.begin(message):
                 return None
             start_ms = self._ports.clock.now_ms()
             sink = self._ports.logs.open(
@@ -192,7 +199,7 @@ class Runner:
         except TimeoutError:
             return outcomes.of_timeout(limit_ms, in_init=True)
         except ContainerGone as gone:
-            return self._death(gone, in_init=True)
+            return self._death(message, gone, in_init=True)
         finally:
             took_s = clock.monotonic() - began
             phases.init = round(max(took_s * 1000, 0.001), 3)
@@ -215,16 +222,18 @@ class Runner:
         except TimeoutError:
             return outcomes.of_timeout(limit_ms, in_init=False)
         except ContainerGone as gone:
-            return self._death(gone, in_init=False)
+            return self._death(message, gone, in_init=False)
         finally:
             phases.run = round((clock.monotonic() - began) * 1000, 3)
             self._long.remove(lease)
         return outcomes.of_run(answer, self._result_bytes)
 
-    def _death(self, gone: ContainerGone, *, in_init: bool) -> Outcome:
-        if self.stopping:
-            return outcomes.of_platform(STOPPING)
-        return outcomes.of_death(oom=gone.oom, in_init=in_init)
+    def _death(self, message: ActivationMessage, gone: ContainerGone, *, in_init: bool) -> Outcome:
+        if not self.stopping:
+            return outcomes.of_death(oom=gone.oom, in_init=in_init)
+        if self._ports.handback.runs_again(message):
+            raise BrokenOff
+        return outcomes.of_stopped(self.stopping, message)
 
     # -- logs -----------------------------------------------------------------------------------------------------
 

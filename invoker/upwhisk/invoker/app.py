@@ -24,6 +24,7 @@ from upwhisk.invoker.activation import Runner, RunnerPorts
 from upwhisk.invoker.consumer import Consumer
 from upwhisk.invoker.drains import Drains
 from upwhisk.invoker.handback import BusHandback, Handback, StoreHandback
+from upwhisk.invoker.home import home, take_name
 from upwhisk.invoker.keys import KeyRing
 from upwhisk.invoker.pool.pool import Pool
 from upwhisk.invoker.pool.slots import PoolLimits
@@ -83,6 +84,8 @@ class InvokerNode(Resource):
 
     async def start(self) -> None:
         parts, settings = self._parts, self._settings
+        if parts.journal is None:
+            await take_name(parts.registry, NodeId(settings.node.name), settings.node.lease_s, parts.clock)
         await parts.factory.start()
         memory_mb = settings.node.memory_mb or machine_memory_mb() // 2
         node = NodeId(settings.node.name)
@@ -123,13 +126,20 @@ class InvokerNode(Resource):
             return Pace(interval_s=2.0, ttl_s=10.0)
         return Pace(interval_s=self._settings.node.lease_s / 3, ttl_s=self._settings.node.lease_s)
 
-    def _end_running(self, over: bool) -> None:
-        """A drain's deadline has passed: what runs ends as the platform's error. Or the drain is lifted."""
+    def _end_running(self, why: str) -> None:
+        """A drain's deadline has passed: what runs goes back if it may be run again, else ends as the platform's error. Or,
+        without a reason, the drain is lifted."""
         assert self.runner is not None
         assert self.pool is not None
-        self.runner.stopping = over
-        if over:
+        self.runner.stopping = why
+        if why:
+            log.warning("what runs is ended", action="invoker.drain_over", reason=why, count=len(self.runner.running))
             self.pool.end_busy()
+
+    @property
+    def _stopped(self) -> str:
+        who = "the platform" if self._parts.journal is not None else f"node '{self._settings.node.name}'"
+        return f"{who} was stopped"
 
     def _pool_limits(self, memory_mb: int) -> PoolLimits:
         pool, abilities = self._settings.pool, self._parts.factory.abilities
@@ -160,6 +170,8 @@ class InvokerNode(Resource):
             version=self._version,
             address=self._address,
             images=abilities.images,
+            tells_starts=True,
+            home=home() if self._parts.journal is None else "",
         )
 
     def phase_of(self, id: str) -> str | None:
@@ -177,7 +189,7 @@ class InvokerNode(Resource):
             await self._parts.clock.sleep(_ON_ITS_WAY_S)
         if await self._consumer.wait_idle(deadline_s):
             return True
-        self.runner.stopping = True
+        self.runner.stopping = self._stopped
         assert self.pool is not None
         await self.pool.aclose()
         await self._consumer.wait_idle(5.0)
@@ -191,7 +203,7 @@ class InvokerNode(Resource):
 
     async def aclose(self) -> None:
         if self.runner is not None:
-            self.runner.stopping = True
+            self.runner.stopping = self._stopped
         for part in (self._heartbeat, self._consumer, self.pool, self._parts.factory):
             if part is None:
                 continue

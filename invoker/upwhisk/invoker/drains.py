@@ -17,8 +17,8 @@ from upwhisk.common.spi.nodes import NodeRegistry
 
 
 class Drains:
-    """`open_count`: how many activations the node has. `end_running(True)`: end them, when the deadline has
-    passed; `end_running(False)`: the drain is lifted."""
+    """`open_count`: how many activations the node has. `end_running(why)`: end them, as the deadline has
+    passed; `end_running("")`: the drain is lifted."""
 
     def __init__(
         self,
@@ -26,7 +26,7 @@ class Drains:
         node: NodeId,
         clock: Clock,
         open_count: Callable[[], int],
-        end_running: Callable[[bool], None],
+        end_running: Callable[[str], None],
     ) -> None:
         self._registry = registry
         self._node = node
@@ -43,10 +43,11 @@ class Drains:
         if self._drain is None:
             if self._ended:
                 self._ended = False
-                self._end_running(False)
+                self._end_running("")
         elif not self._ended and self._drain.is_over(self._clock.now_ms()) and self._open_count():
             self._ended = True
-            self._end_running(True)
+            what = f"drained ({self._drain.reason})" if self._drain.reason else "drained"
+            self._end_running(f"node '{self._node}' was {what} and the drain's deadline had passed")
 
     @property
     def reason(self) -> str | None:

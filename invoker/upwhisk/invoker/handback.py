@@ -10,7 +10,7 @@ import structlog
 from upwhisk.common.errors import StoreUnavailable
 from upwhisk.common.forms import Unreadable
 from upwhisk.common.ids import NodeId
-from upwhisk.common.messages import ActivationMessage, Begun, Completion, Returned
+from upwhisk.common.messages import MAX_ATTEMPTS, ActivationMessage, Begun, Completion, Returned
 from upwhisk.common.model.activation import Activation
 from upwhisk.common.retry import kept_trying
 from upwhisk.common.spi.bus import MessageBus, controller_topic
@@ -33,8 +33,17 @@ class Handback(ABC):
         """The outcome is durable, and whoever waits is told, when it returns."""
 
     @abstractmethod
-    async def give_back(self, message: ActivationMessage | Unreadable) -> None:
-        """It has not started and will not start here. What cannot be read here may be read by another node."""
+    async def give_back(self, message: ActivationMessage | Unreadable, *, started: bool = False) -> None:
+        """It has not started and will not start here, or (`started`) was broken off and may be run once more. What cannot
+        be read here may be read by another node."""
+
+    @abstractmethod
+    def goes_on(self, message: ActivationMessage) -> bool:
+        """Whether what is given back is run elsewhere, or later."""
+
+    def runs_again(self, message: ActivationMessage) -> bool:
+        """Whether that is so of work that has started, too."""
+        return message.retry_safe and message.attempt < MAX_ATTEMPTS and self.goes_on(message)
 
 
 def completion_of(message: ActivationMessage, node: NodeId, record: Activation) -> Completion:
@@ -75,8 +84,11 @@ class StoreHandback(Handback):
             log.info("late outcome dropped", action="activation.fenced", id=record.activation_id)
         await self._bus.send(controller_topic(message.controller), completion_of(message, self._node, record))
 
-    async def give_back(self, message: ActivationMessage | Unreadable) -> None:
+    async def give_back(self, message: ActivationMessage | Unreadable, *, started: bool = False) -> None:
         """The next start finds it in the journal."""
+
+    def goes_on(self, message: ActivationMessage) -> bool:
+        return message.journalled
 
 
 class BusHandback(Handback):
@@ -94,7 +106,7 @@ class BusHandback(Handback):
         await self._wait_for_membership(message)
         if not self._standing.may_start(message):
             return False
-        if message.journalled:
+        if message.journalled or message.tells_start:
             begun = Begun(
                 activation_id=message.activation_id,
                 node=self._node,
@@ -108,7 +120,7 @@ class BusHandback(Handback):
     async def settle(self, message: ActivationMessage, record: Activation) -> None:
         await self._send(message, completion_of(message, self._node, record))
 
-    async def give_back(self, message: ActivationMessage | Unreadable) -> None:
+    async def give_back(self, message: ActivationMessage | Unreadable, *, started: bool = False) -> None:
         returned = Returned(
             activation_id=message.activation_id,
             node=self._node,
@@ -116,8 +128,12 @@ class BusHandback(Handback):
             dispatch=message.dispatch,
             reason=self._why_not(message),
             unread=isinstance(message, Unreadable),
+            started=started,
         )
         await self._send(message, returned)
+
+    def goes_on(self, message: ActivationMessage) -> bool:
+        return True
 
     def _why_not(self, message: ActivationMessage | Unreadable) -> str:
         if isinstance(message, Unreadable):

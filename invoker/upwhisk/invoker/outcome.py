@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from upwhisk.common.messages import MAX_ATTEMPTS, ActivationMessage
 from upwhisk.common.model.activation import Response, Status, failed, succeeded
 from upwhisk.common.nesting import nests_deeper
 from upwhisk.common.spi.containers import GuestAnswer
@@ -75,6 +76,16 @@ def of_timeout(limit_ms: int, *, in_init: bool) -> Outcome:
 
 def of_platform(text: str) -> Outcome:
     return Outcome(failed(Status.WHISK_ERROR, text), keep=False)
+
+
+def of_stopped(why: str, message: ActivationMessage) -> Outcome:
+    """It was broken off, and is not run again."""
+    text = f"The action had not finished when {why}"
+    if not message.retry_safe:
+        text += "; it is not annotated retry-safe, so it was not run again"
+    elif message.attempt >= MAX_ATTEMPTS:
+        text += f"; it had been started {message.attempt} times"
+    return of_platform(f"{text}.")
 
 
 def of_missing_action(text: str) -> Outcome:

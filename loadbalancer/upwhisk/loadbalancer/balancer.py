@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 
@@ -24,7 +25,7 @@ from upwhisk.loadbalancer.losses import Losses, NodeLost
 from upwhisk.loadbalancer.node import Node
 from upwhisk.loadbalancer.nodeview import NodeView
 from upwhisk.loadbalancer.pending import Handover, Notify, Pending, Phase, Sending, Stopping, Turns, judged
-from upwhisk.loadbalancer.placement import Request, place
+from upwhisk.loadbalancer.placement import Decision, Request, place
 from upwhisk.loadbalancer.presence import Meaning, Presence, meaning_of
 from upwhisk.loadbalancer.tally import Outcome
 from upwhisk.loadbalancer.waiting import LOOK_S, Waiting
@@ -56,6 +57,9 @@ class Balancer(Resource):
         self._expired: Notify = _ignore
         self._unanswered: NodeLost | None = None
         self._answers_to: Callable[[], str] | None = None
+        self._lease_s = math.inf
+        """After it nodes that cannot reach the registry start nothing; in one process there is none."""
+        self._answered_at = clock.monotonic()
         self.stopping = False
 
     async def start(self) -> None:
@@ -84,6 +88,7 @@ class Balancer(Resource):
             self.came_back["node_lost"] += 1
             notify(pending, reason)
 
+        self._lease_s = lease_s
         self._losses = Losses(self._view, self._clock, self._handed_to, lost, lease_s=lease_s)
 
     def on_unanswered(self, notify: NodeLost) -> None:
@@ -121,7 +126,18 @@ class Balancer(Resource):
         if not self._view.nodes:
             self.refused["no_node"] += 1
             return "there is no node"
+        if waits and (stalled := self._stalled()) is not None:
+            self.refused["stalled"] += 1
+            return stalled
         return self._waiting.refusal(namespace, count, waits=waits) if self._waiting.has_line else None
+
+    def _stalled(self) -> str | None:
+        """Why nodes start nothing, if so: without the registry they do not know whether they are members still. A node that
+        answers can reach it, though we cannot."""
+        silent_s = self._clock.monotonic() - self._answered_at
+        if silent_s < self._lease_s or not self.in_flight or (why := self._view.away(self._lease_s)) is None:
+            return None
+        return f"nodes start nothing while the node registry is out of reach ({why})"
 
     # 2. Publish: place and send now, or wait for a permit.
 
@@ -142,20 +158,25 @@ class Balancer(Resource):
     # 3. Place it on a node and take the permit; 4. hand it over (`pending.py`).
 
     def _try_dispatch(self, pending: Pending) -> bool:
-        message = pending.message
-        key = key_of(message)
-        decision = place(self._view.fleet, Request(key, message.demand), self._policy)
+        message, decision = pending.message, self.consider(pending)
         pending.decision = decision
         if decision.node is None:
             return False
+        key = key_of(message)
         permit = self._view.book(decision.node).take(key, message.demand)
         if permit is None:
             return False
         pending.permit = permit
         message.placed = Why(decision.policy, decision.considered, decision.refused, decision.counts, decision.warm)
         message.node, message.incarnation = NodeId(permit.node), self._view.incarnation(permit.node) or ""
+        message.tells_start = self._view.tells_starts(permit.node)
         self._sending.hand_over(pending)
         return True
+
+    def consider(self, pending: Pending) -> Decision:
+        """Where it would go now, and why not elsewhere."""
+        message = pending.message
+        return place(self._view.fleet, Request(key_of(message), message.demand), self._policy)
 
     def _unsent(self, pending: Pending, error: Unavailable) -> None:
         self.came_back["not_sent"] += 1
@@ -166,6 +187,7 @@ class Balancer(Resource):
 
     def completed(self, answer: Completion | Returned | Unreadable, counted: bool | None = None) -> None:
         """What a node answered, and whether the log of a fleet took it. An `Unreadable` is an outcome or a return."""
+        self._answered_at = self._clock.monotonic()
         if counted and isinstance(answer, Completion):
             self._view.report_outcome(answer.node, judged(answer.record))
         pending = self._pending.get(answer.activation_id)
@@ -186,8 +208,11 @@ class Balancer(Resource):
         self._drain_queue()
 
     def _not_started(self, pending: Pending, answer: Returned | Unreadable) -> None:
-        """Of another release than ours its node is not offered the same at once, again and again."""
+        """Of another release than ours its node is not offered the same at once, again and again. What it broke off is
+        started once more."""
         self.came_back["returned"] += 1
+        if isinstance(answer, Returned) and answer.started:
+            pending.message.attempt = answer.attempt + 1
         if isinstance(answer, Unreadable) or answer.unread:
             self._view.report_outcome(answer.node, Outcome.PLATFORM_ERROR)
         self._waiting.push_returned(pending)
@@ -211,10 +236,10 @@ class Balancer(Resource):
             self._waiting.push_again(pending)
             self._drain_queue()
 
-    def forget(self, pending: Pending) -> None:
+    def forget(self, pending: Pending, reason: str = "") -> None:
         """It is somebody else's, or nobody's: who waits is told."""
         self._forget(pending)
-        self._fail(pending, Unavailable())
+        self._fail(pending, Unavailable.because(reason) if reason else Unavailable())
 
     def give_up(self, controller: str) -> None:
         """Forget the work that answers to this name: another controller goes on with it."""
@@ -257,6 +282,7 @@ class Balancer(Resource):
             sweeps += 1
             self._sending.again()
             self._waiting.end_rests()
+            self._view.away(self._lease_s)
             if self._losses is not None:
                 self._losses.look()
                 if sweeps % _REMIND_EVERY == 0:
@@ -283,7 +309,8 @@ class Balancer(Resource):
         for pending in late:
             self.refused["no_permit_in_time"] += 1
             log.info("no permit in time", action="balancer.waited", id=pending.message.activation_id)
-            self.forget(pending)
+            why = self._view.away(self._lease_s) or _refusals(self.consider(pending))
+            self.forget(pending, f"no node took it within {self._settings.max_wait_s:.0f} s ({why})")
         for pending in old:
             self._take_out(pending)
             self._expired(pending)
@@ -348,3 +375,7 @@ class Balancer(Resource):
 
 def _ignore(pending: Pending) -> None:
     log.warning("work without an owner", action="balancer.unowned", id=pending.message.activation_id)
+
+
+def _refusals(decision: Decision) -> str:
+    return ", ".join(f"{count} of {decision.considered}: {why}" for why, count in decision.counts.items()) or "others come first"

@@ -35,6 +35,7 @@ class NodeView:
         self._retries: dict[str, float] = {}
         """Nodes that this controller holds something against -> when an activation may try them."""
         self._next_retry = math.inf
+        self._away_since: float | None = None
         self._end: Callable[[], None] | None = None
         self._changed: Callable[[], None] = _nothing
         self._lost: list[Lost] = []
@@ -83,6 +84,20 @@ class NodeView:
         """Of a member that is not offline; else None."""
         report = self._reports.get(node)
         return None if report is None or report.state is NodeState.OFFLINE else report.incarnation
+
+    def tells_starts(self, node: str) -> bool:
+        """Whether it says of all work when it starts it."""
+        report = self._reports.get(node)
+        return report is not None and report.tells_starts
+
+    def away(self, for_s: float) -> str | None:
+        """Why the registry is out of reach, if it is and has been for so long."""
+        problem, now = self._registry.problem(), self._clock.monotonic()
+        if problem is None:
+            self._away_since = None
+            return None
+        self._away_since = now if self._away_since is None else self._away_since
+        return problem if now - self._away_since >= for_s else None
 
     # -- what it is told ------------------------------------------------------------------------------------------
 

@@ -9,15 +9,18 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from fakes.clock import HastyClock
 from fakes.scripted_couch import Break, Hang, Reaction, Say, ScriptedCouch, scripted
+from fakes.until import until
 from services.ports import free_ports
 
 from upwhisk.backends.store.couchdb_answers import Answer, delay_s, reason_of
 from upwhisk.backends.store.couchdb_body import CHUNK, Base64, Body, body_of
 from upwhisk.backends.store.couchdb_client import RETRY_S, Call, CouchClient, Denied, Unreached, escaped
 from upwhisk.backends.store.couchdb_reach import GRACE_S, Reach
+from upwhisk.common.clock import SystemClock
 from upwhisk.common.errors import ConfigurationError, StoreUnavailable
 from upwhisk.common.settings import CouchDBSettings
 
@@ -73,6 +76,53 @@ async def test_patience_ends_in_time_and_then_everything_is_asked_once(reaction:
             await client.send(WRITE)
         # Exactly one: the library beneath repeats other methods by itself, and we would not know.
         assert (len(couch.asked), len(clock.slept)) == (asked + 1, slept)
+
+
+async def test_a_couchdb_that_hangs_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is refused and nothing answered: those who wait are told long before their own time is up."""
+    monkeypatch.setattr("upwhisk.backends.store.couchdb_reach.SILENT_S", 0.2)
+    monkeypatch.setattr("upwhisk.backends.store.couchdb_client.SILENT_S", 0.2)
+    monkeypatch.setattr("upwhisk.backends.store.couchdb_client.RETRY_S", 0.1)
+    clock = SystemClock()
+    async with scripted(ScriptedCouch(react=lambda asked: Hang())) as couch:
+        client = CouchClient(CouchDBSettings(url=couch.url), Reach(clock), clock)
+        await client.open()
+        small = Call(method="GET", path="/", optional=True)
+        listening = asyncio.create_task(client.reach.listen(lambda lane: client.send(small)))
+        try:
+            began = clock.monotonic()
+            outcomes = await asyncio.gather(
+                *(client.send(msgspec.structs.replace(each, timeout_s=60.0)) for each in (GET, WRITE)),
+                return_exceptions=True,
+            )
+            assert all(isinstance(each, Unreached) for each in outcomes)
+            assert clock.monotonic() - began < 30
+            assert client.reach.is_failing
+        finally:
+            listening.cancel()
+            await asyncio.gather(listening, return_exceptions=True)
+            await client.aclose()
+
+
+async def test_one_slow_request_among_others_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("upwhisk.backends.store.couchdb_reach.SILENT_S", 0.1)
+    clock = SystemClock()
+    react = lambda asked: Hang() if asked.path.endswith("/id") else Say(200)  # noqa: E731
+    async with scripted(ScriptedCouch(react=react)) as couch:
+        client = CouchClient(CouchDBSettings(url=couch.url), Reach(clock), clock)
+        await client.open()
+        small = Call(method="GET", path="/small")
+        listening = asyncio.create_task(client.reach.listen(lambda lane: client.send(small)))
+        slow = asyncio.create_task(client.send(msgspec.structs.replace(GET, timeout_s=60.0)))
+        try:
+            await until(lambda: len([one for one in couch.asked if one.path.endswith("/small")]) >= 3)
+            assert not client.reach.is_failing
+            assert not slow.done()
+        finally:
+            for task in (listening, slow):
+                task.cancel()
+            await asyncio.gather(listening, slow, return_exceptions=True)
+            await client.aclose()
 
 
 async def test_no_answer_in_time() -> None:

@@ -31,8 +31,12 @@ def test_variables_win_over_the_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("toml", "variables", "says"),
     [
-        ("[server]\nprot = 1\n", {}, "setting server: Object contains unknown field `prot`"),
-        ("[servre]\nport = 1\n", {}, "unknown field `servre`"),
+        ("[server]\nprot = 1\n", {}, "setting server: Object contains unknown field `prot`; there are cert_file, drain_s, header_timeout_s, host"),
+        ("[servre]\nport = 1\n", {}, "unknown field `servre`; there are consul, controller, couchdb"),
+        ("[log]\nformat = 'xml'\n", {}, "setting log.format: Invalid enum value 'xml'; choose one of auto, text, json"),
+        ("[node]\nlease_s = 0\n", {}, "setting node.lease_s"),
+        ("[controller]\nlease_s = 0\n", {}, "setting controller.lease_s"),
+        ("[controller]\nname = 'a/b'\n", {}, "setting controller.name"),
         ("[server]\nport = 70000\n", {}, "setting server.port"),
         ("[server\n", {}, "is not TOML"),
         ("", {"UPWHISK_SERVER_PORT": "x"}, "setting server.port"),
@@ -58,6 +62,17 @@ def test_refusals_name_the_setting(tmp_path: Path, toml: str, variables: dict[st
     with pytest.raises(ConfigurationError) as caught:
         load_settings(file, variables)
     assert says in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["a/b", "", "x" * 129])
+def test_flags_win_and_are_checked_too(tmp_path: Path, name: str) -> None:
+    file = tmp_path / "c.toml"
+    file.write_text("[node]\nname = 'file'\nkind = 'harvest'\n")
+    given = {"node.name": "flag", "node.kind": None}
+    node = load_settings(file, {"UPWHISK_NODE_NAME": "variable"}, given).node
+    assert (node.name, node.kind) == ("flag", "harvest")
+    with pytest.raises(ConfigurationError, match=r"setting node\.name"):
+        load_settings(file, {}, {"node.name": name})
 
 
 def test_who_changes_one_end_of_a_range_keeps_the_rest(tmp_path: Path) -> None:

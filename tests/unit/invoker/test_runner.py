@@ -85,8 +85,11 @@ class Kept(Handback):
             raise RecursionError("maximum recursion depth exceeded")
         self.records.append(record)
 
-    async def give_back(self, message: ActivationMessage | Unreadable) -> None:
+    async def give_back(self, message: ActivationMessage | Unreadable, *, started: bool = False) -> None:
         self.given_back.append(message.activation_id)
+
+    def goes_on(self, message: ActivationMessage) -> bool:
+        return True
 
 
 class OneAction(ActionCache):

@@ -127,6 +127,7 @@ class CouchStore(DocumentStore):
         for feed in feeds:
             self._tasks.start(feed.run(), "store-changes")
         self._tasks.start(self._reach.probe(self._ask), "store-probe")
+        self._tasks.start(self._reach.listen(self._ask), "store-listener")
 
     def _tell(self, id: str | None) -> None:
         for watcher in tuple(self._watchers):

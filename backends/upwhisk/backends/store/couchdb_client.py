@@ -15,7 +15,7 @@ from yarl import URL
 
 from upwhisk.backends.store.couchdb_answers import DENIED, TEMPORARY, Answer, delay_s, reason_of
 from upwhisk.backends.store.couchdb_body import Body
-from upwhisk.backends.store.couchdb_reach import Lane, Reach
+from upwhisk.backends.store.couchdb_reach import SILENT_S, Lane, Reach
 from upwhisk.backends.store.database import unavailable
 from upwhisk.common.clock import Clock, SystemClock
 from upwhisk.common.errors import ConfigurationError, StoreUnavailable
@@ -141,8 +141,14 @@ class CouchClient:
             raise Unreached(self._base, str(failure)) from None
 
     async def _attempt(self, call: Call) -> Answer:
-        timeout = aiohttp.ClientTimeout(total=call.timeout_s, sock_connect=_CONNECT_S)
-        return await self._exchange(self._session, call, timeout)
+        """While CouchDB fails nobody waits for long, and who waits already is told when it turns out that it is silent."""
+        limit_s = min(call.timeout_s, SILENT_S) if self.reach.is_failing else call.timeout_s
+        timeout = aiohttp.ClientTimeout(total=limit_s, sock_connect=_CONNECT_S)
+        try:
+            async with self.reach.asking(call.lane):
+                return await self._exchange(self._session, call, timeout)
+        except TimeoutError as error:
+            raise _Failed.of(error) from None
 
     async def _exchange(
         self, session: aiohttp.ClientSession | None, call: Call, timeout: aiohttp.ClientTimeout
@@ -188,6 +194,8 @@ class _Failed(Exception):
 
     @staticmethod
     def of(error: Exception) -> _Failed:
+        if isinstance(error, aiohttp.ClientConnectorSSLError) and "WRONG_VERSION_NUMBER" in str(error):
+            return _Failed("it does not speak TLS there; is it http?", uncertain=False)
         if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError):
             return _Failed(f"its certificate is not trusted ({error})", uncertain=False, certificate=True)
         if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
@@ -204,6 +212,8 @@ def _session(headers: dict[str, str], context: ssl.SSLContext | bool, connection
 
 def _headers(settings: CouchDBSettings) -> dict[str, str]:
     if not settings.user:
+        if settings.password_file:
+            raise ConfigurationError("couchdb.user", "is empty, though couchdb.password_file is set")
         return _JSON
     login = f"{settings.user}:{read_secret(settings.password_file, 'couchdb.password_file')}"
     return {**_JSON, "Authorization": f"Basic {base64.b64encode(login.encode()).decode()}"}

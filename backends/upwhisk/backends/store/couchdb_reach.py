@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Literal
 
 import structlog
@@ -19,6 +20,8 @@ Lane = Literal["read", "write"]
 GRACE_S = 1.0
 """A failure that is over so soon stays between the request and its next attempt."""
 _SLOWEST_PROBE_S = 1.0
+SILENT_S = 2.0
+"""Who asked and has heard nothing for so long, of anything, looks whether there is anybody."""
 
 
 class Reach:
@@ -27,7 +30,14 @@ class Reach:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._failing: dict[Lane, tuple[float, str]] = {}
+        self._asking: dict[asyncio.Timeout, tuple[Lane, float]] = {}
+        """Requests under way, and since when."""
+        self._heard_at = -1e9
         self._wake = asyncio.Event()
+
+    @property
+    def is_failing(self) -> bool:
+        return bool(self._failing)
 
     @property
     def reason(self) -> str | None:
@@ -44,9 +54,43 @@ class Reach:
         self._failing[lane] = (began, why)
         self._wake.set()
 
+    @asynccontextmanager
+    async def asking(self, lane: Lane) -> AsyncIterator[None]:
+        """Around one request: `TimeoutError` when CouchDB turns out to be silent."""
+        async with asyncio.timeout(None) as patience:
+            self._asking[patience] = lane, self._clock.monotonic()
+            try:
+                yield
+            finally:
+                del self._asking[patience]
+
     def answered(self, lane: Lane) -> None:
+        self._heard_at = self._clock.monotonic()
         if self._failing and self._failing.pop(lane, None) is not None:
             log.info("CouchDB works again", action="store.couchdb_works", lane=lane)
+
+    async def listen(self, ask: Callable[[Lane], Awaitable[object]]) -> None:
+        """Until cancelled: a host that is cut off, or a process that hangs, refuses nothing. When nothing was heard for
+        `SILENT_S` though there are requests, `ask` a small thing; without an answer to that, all of them have failed."""
+        while True:
+            await self._clock.sleep(SILENT_S / 4)
+            if not self._is_silent():
+                continue
+            try:
+                async with asyncio.timeout(SILENT_S):
+                    await ask("read")
+            except (TimeoutError, StoreUnavailable):
+                self._break_off(f"CouchDB has not answered anything for {self._clock.monotonic() - self._heard_at:.0f} s")
+
+    def _is_silent(self) -> bool:
+        long_ago = self._clock.monotonic() - SILENT_S
+        return self._heard_at < long_ago and any(since < long_ago for _, since in self._asking.values())
+
+    def _break_off(self, why: str) -> None:
+        now = asyncio.get_running_loop().time()
+        for patience, (lane, _) in list(self._asking.items()):
+            self.failed(lane, why)
+            patience.reschedule(now)
 
     async def probe(self, ask: Callable[[Lane], Awaitable[object]]) -> None:
         """Until cancelled: while a lane fails, `ask` by it, which tells `answered` or raises `StoreUnavailable`."""

@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import click
-import msgspec
 
 from upwhisk.cli.processes import process_age_s, run_process, startup_errors
 from upwhisk.common.logging import configure
-from upwhisk.common.settings import Settings, load_settings
+from upwhisk.common.settings import load_settings
 from upwhisk.common.spi.roles import Role
 
 _SETTINGS = """
@@ -43,7 +42,13 @@ def controller(config: Path | None, host: str | None, port: int | None, name: st
     that wait are answered, the rest goes to the others.
     """
     with startup_errors():
-        settings = _override(load_settings(config), host, port, name, insecure_http)
+        flags = {
+            "server.host": host,
+            "server.port": port,
+            "server.insecure_http": insecure_http or None,
+            "controller.name": name,
+        }
+        settings = load_settings(config, flags=flags)
         configure(settings.log)
         from upwhisk.cli.fleet_controller import ControllerReady, FleetController
 
@@ -57,15 +62,6 @@ def controller(config: Path | None, host: str | None, port: int | None, name: st
         run_process(main)
 
 
-def _override(
-    settings: Settings, host: str | None, port: int | None, name: str | None, insecure_http: bool
-) -> Settings:
-    given = {"host": host, "port": port, "insecure_http": insecure_http or None}
-    server = msgspec.structs.replace(settings.server, **{k: v for k, v in given.items() if v is not None})
-    controller = settings.controller if name is None else msgspec.structs.replace(settings.controller, name=name)
-    return msgspec.structs.replace(settings, server=server, controller=controller)
-
-
 @click.command(epilog="\b\nExamples:\n  upwhisk invoker --config fleet.toml\n  upwhisk invoker --config fleet.toml --name camera-7 --node-kind harvest\n")
 @_with_config
 @click.option("--name", help="The node's name. [default: the host's name]")
@@ -77,10 +73,7 @@ def invoker(config: Path | None, name: str | None, node_kind: str | None) -> Non
     Stop it with SIGTERM: it takes no more work, what runs may finish.
     """
     with startup_errors():
-        settings = load_settings(config)
-        given = {"name": name, "kind": node_kind}
-        node = msgspec.structs.replace(settings.node, **{k: v for k, v in given.items() if v is not None})
-        settings = msgspec.structs.replace(settings, node=node)
+        settings = load_settings(config, flags={"node.name": name, "node.kind": node_kind})
         configure(settings.log)
         from upwhisk.cli.fleet_invoker import FleetInvoker, InvokerReady
 

@@ -31,7 +31,8 @@ class NodeReport(msgspec.Struct, frozen=True, kw_only=True):
     `headroom`: seconds ahead -> cores that stay free, from the node's forecaster; empty for dedicated nodes.
     `incarnation`: changes with each start of the node and whenever it lost its membership; work that was sent to another
     incarnation is not started any more. `address`: where its metrics are served, empty if nowhere.
-    `images`: whether it can run images that actions name.
+    `images`: whether it can run images that actions name. `tells_starts`: it says of all work when it starts it.
+    `home`: which process it is.
     """
 
     node: NodeId
@@ -48,6 +49,8 @@ class NodeReport(msgspec.Struct, frozen=True, kw_only=True):
     incarnation: str = ""
     address: str = ""
     images: bool = False
+    tells_starts: bool = False
+    home: str = ""
 
 
 Watcher = Callable[[tuple[NodeReport, ...]], None]

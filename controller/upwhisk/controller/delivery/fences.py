@@ -6,13 +6,13 @@ import structlog
 
 from upwhisk.common.clock import Clock
 from upwhisk.common.errors import StoreUnavailable
-from upwhisk.common.messages import ActivationMessage
+from upwhisk.common.messages import MAX_ATTEMPTS, ActivationMessage
 from upwhisk.common.tasks import TaskOwner
 from upwhisk.common.unfinished import lost
 from upwhisk.controller.delivery.hosting import Hosting
 from upwhisk.controller.delivery.journal import LogJournal
 from upwhisk.controller.delivery.ledger import Work
-from upwhisk.controller.verdict import MAX_ATTEMPTS, Verdict, judge
+from upwhisk.controller.verdict import Verdict, judge
 from upwhisk.loadbalancer.balancer import Balancer
 from upwhisk.loadbalancer.pending import Pending, Phase
 
@@ -49,23 +49,25 @@ class Fences:
     async def _judge(self, pending: Pending, reason: str) -> None:
         """What the node said before it went may be in the log and not be read yet, above all of one that left in good order:
         the registry and the bus are not in step. So first everything that is in the log by now."""
-        message = pending.message
+        message, is_read = pending.message, False
         if (log_ := self._hosting.named(message.controller)) is not None:
             try:
                 await log_.read_up()
+                is_read = True
             except StoreUnavailable as error:
                 log.warning("judged without the log's end", action="fences.unread", id=message.activation_id, reason=str(error))
         if self._balancer.find(message.activation_id) is pending and pending.phase is Phase.ENDING:
-            self._verdict(pending, reason)
+            self._verdict(pending, reason, is_read=is_read)
 
-    def _verdict(self, pending: Pending, reason: str) -> None:
+    def _verdict(self, pending: Pending, reason: str, *, is_read: bool) -> None:
         message, work = pending.message, self._work(pending)
-        attempt = self._started(message) if work is None else work.attempt
+        attempt = self._started(message, is_read=is_read) if work is None else work.attempt
         match judge(message, attempt, now_ms=self._clock.now_ms(), max_age_s=self._max_age_s):
             case Verdict.RUN | Verdict.GO_ON:
                 self._run_again(pending, attempt + 1)
             case Verdict.END_STARTED:
-                self._end(pending, (UNKNOWN if work is None else STARTED).format(reason))
+                is_known = work is not None or (is_read and message.tells_start)
+                self._end(pending, (STARTED if is_known else UNKNOWN).format(reason))
             case Verdict.END_TRIED:
                 self._end(pending, TRIED.format(reason))
             case Verdict.END_EXPIRED:
@@ -80,12 +82,16 @@ class Fences:
         if self._work(pending) is None:
             self._balancer.forget(pending)
         else:
-            self._verdict(pending, pending.lost or "its controller did not know that it had started")
+            reason = pending.lost or "its controller did not know that it had started"
+            self._verdict(pending, reason, is_read=True)
 
-    def _started(self, message: ActivationMessage) -> int:
-        """What was never journalled may have started: nodes do not say so of it. They do say what they give back."""
+    def _started(self, message: ActivationMessage, *, is_read: bool) -> int:
+        """Of what was never journalled, how often it may have started. Its node says so before it starts it, so what is not
+        in the log by the time the node is lost has not started, and will not."""
         log_ = self._hosting.named(message.controller)
-        return message.attempt - (log_ is not None and log_.ledger.was_given_back(message))
+        if log_ is None or not is_read:
+            return message.attempt
+        return message.attempt - log_.ledger.has_not_started(message)
 
     def _work(self, pending: Pending) -> Work | None:
         message = pending.message
@@ -97,6 +103,8 @@ class Fences:
         message = pending.message
         if not message.journalled:
             message.journalled = True
+            if attempt == message.attempt:  # it has not started: an acceptance that names a node would say that it may have
+                pending.take_back()
             self._journal.accept([message])
         message.attempt = attempt
         self._balancer.requeue(pending)

@@ -85,6 +85,8 @@ class Ledger:
         self._ended: OrderedDict[ActivationId, None] = OrderedDict()
         self._returned_before: OrderedDict[ActivationId, int] = OrderedDict()
         """Hand-overs that a node gave back whose work was not accepted by then, but may be."""
+        self._begun_before: OrderedDict[ActivationId, int] = OrderedDict()
+        """Hand-overs that a node has started of such work. Only for its owner: who takes the log over knows nothing of it."""
 
     def apply(self, message: Received, place: int) -> Applied:
         """`place`: of the message in the topic, 0 is its first."""
@@ -111,11 +113,18 @@ class Ledger:
 
     def _begun(self, begun: Begun | Unreadable) -> bool:
         work = self.pending.get(begun.activation_id)
+        if work is None:
+            self._begins_unaccepted(begun)
         if work is None or (begun.dispatch and begun.dispatch != work.message.dispatch):
             return False
         work.begun = True
         work.attempt = max(work.attempt, begun.attempt)
         return True
+
+    def _begins_unaccepted(self, begun: Begun | Unreadable) -> None:
+        id_ = begun.activation_id
+        if id_ not in self._ended:
+            _remember(self._begun_before, id_, max(begun.dispatch, self._begun_before.get(id_, 0)))
 
     def _unread(self, message: Unreadable) -> bool:
         """An owner's entries of such a form do not come here: nothing after them can be judged (`log.py`)."""
@@ -124,23 +133,31 @@ class Ledger:
         return message.type in _STARTED and self._begun(message)
 
     def _returned(self, returned: Returned | Unreadable) -> bool:
-        """The node's last word of that hand-over: it has not started it and will not, though it may have been about to."""
+        """The node's last word of that hand-over: it has not started it and will not, though it may have been about to. Or it
+        has broken it off."""
         work = self.pending.get(returned.activation_id)
+        was_started = isinstance(returned, Returned) and returned.started
         if work is None:
             before = self._returned_before.get(returned.activation_id, 0)
-            _remember(self._returned_before, returned.activation_id, max(before, returned.dispatch))
+            if not was_started:
+                _remember(self._returned_before, returned.activation_id, max(before, returned.dispatch))
             return False
         if returned.dispatch != work.message.dispatch:
             return False
-        if work.begun:
-            work.begun, work.attempt = False, min(work.attempt, returned.attempt - 1)
+        if work.begun and not was_started:
+            work.attempt = min(work.attempt, returned.attempt - 1)
+        work.begun = False
         work.message.node, work.message.incarnation = NodeId(""), ""
         return True
 
-    def was_given_back(self, message: ActivationMessage) -> bool:
-        """Whether a node has said that it will not start this hand-over, of work that nobody has accepted by now."""
-        id_ = message.activation_id
-        return id_ not in self.pending and self._returned_before.get(id_) == message.dispatch
+    def has_not_started(self, message: ActivationMessage) -> bool:
+        """Whether this hand-over, of work that nobody has accepted by now, has not started as far as the log goes: its node
+        says that it will not, or would have said that it does."""
+        id_, dispatch = message.activation_id, message.dispatch
+        if id_ in self.pending:
+            return False
+        is_silent = message.tells_start and self._begun_before.get(id_) != dispatch
+        return is_silent or self._returned_before.get(id_) == dispatch
 
     def _completion(self, completion: Completion) -> Applied:
         id_ = completion.activation_id
@@ -234,6 +251,7 @@ class Ledger:
 
     def _end(self, id: ActivationId, record: Activation | None, applied: Applied) -> None:
         self.pending.pop(id, None)
+        self._begun_before.pop(id, None)
         _remember(self._ended, id, None)
         applied.kept.append(id)
         if record is None:

@@ -44,7 +44,7 @@ async def test_a_blocking_call_is_answered_from_the_log() -> None:
         invoked = await c0.invoke("echo", {"a": 1})
         assert invoked.record is not None
         assert invoked.record.response.result == {"a": 1}
-        assert said(platform, c0, invoked.activation_id) == ["completion"], "nothing else was journalled"
+        assert said(platform, c0, invoked.activation_id) == ["begun", "completion"], "nothing else was journalled"
         assert await c0.record(invoked.activation_id) == invoked.record
         platform.records.is_away = False
         await platform.settled()
@@ -71,7 +71,7 @@ async def test_who_waits_too_long_gets_an_id_that_is_durable() -> None:
         platform.nodes[0].gates.shut("slow", "run")
         invoked = await c0.invoke("slow", wait_ms=10)
         assert invoked.record is None
-        assert said(platform, c0, invoked.activation_id) == ["accepted"]
+        assert said(platform, c0, invoked.activation_id) == ["begun", "accepted"]
         assert c0.pending[invoked.activation_id].begun, "it may have started"
         platform.nodes[0].gates.open("slow", "run")
         await platform.settled()
@@ -109,7 +109,7 @@ async def test_an_outcome_that_comes_while_the_id_is_made_durable() -> None:
         c0.bus.thaw()
         invoked = await waiting
         await platform.settled()
-        assert said(platform, c0, invoked.activation_id) == ["completion", "accepted"]
+        assert said(platform, c0, invoked.activation_id) == ["begun", "completion", "accepted"]
         assert await c0.record(invoked.activation_id) is not None
 
 

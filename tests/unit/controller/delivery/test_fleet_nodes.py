@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from fakes.fleet import fleet
 from fakes.fleet_node import NODE_LEASE_S, FleetNode
 from fakes.fleet_steps import error_of, shut, where
 
+from upwhisk.common.messages import ActivationMessage
 from upwhisk.common.model.parameters import Parameter
 
 RETRY_SAFE = (Parameter("retry-safe", True),)
@@ -48,11 +50,75 @@ async def test_who_waits_for_work_of_a_lost_node_is_told() -> None:
         await platform.action("once")
         shut(platform, "once", "settle")
         waiting = c0.call("once")
-        await platform.kill(await where(platform, "once", "settle"))
+        lost = await where(platform, "once", "settle")
+        await platform.kill(lost)
+        await platform.until(waiting.done)
+        record = (await waiting).record
+        assert "was running on a node that was lost" in error_of(record)
+        assert record is not None
+        placed = next(a.value for a in record.annotations if a.key == "upwhisk")
+        assert (placed.node, placed.why.policy, placed.why.considered) == (lost.name, "warm", 2)
+        await platform.settled()
+        assert len(platform.ran) == 1
+
+
+async def test_what_a_lost_node_had_not_started_runs_elsewhere_for_who_waits_for_it() -> None:
+    """Though it is not retry-safe: a node says what it starts before it starts it, so this had not."""
+    async with fleet(nodes=2) as platform:
+        c0, _ = platform.controllers
+        await platform.action("once")
+        shut(platform, "once", "begin")
+        waiting = c0.call("once", {"n": 1})
+        await platform.kill(await where(platform, "once", "begin"))
+        platform.nodes[0].gates.open("once", "begin")
+        await platform.until(waiting.done)
+        record = (await waiting).record
+        assert record is not None
+        assert record.response.result == {"n": 1}
+        await platform.settled()
+        assert len(platform.ran) == 1
+        assert await c0.record(record.activation_id) is not None
+
+
+async def test_what_nodes_of_the_release_before_do_not_say() -> None:
+    """They tell the starts of journalled work only, so work that somebody waits for may have started."""
+    async with fleet(nodes=2) as platform:
+        c0, _ = platform.controllers
+        await platform.action("once")
+        for node in platform.nodes:
+            node.heartbeat._base = msgspec.structs.replace(node.heartbeat._base, tells_starts=False)
+            await node.heartbeat.beat()
+        shut(platform, "once", "begin")
+        waiting = c0.call("once")
+        await platform.kill(await where(platform, "once", "begin"))
         await platform.until(waiting.done)
         assert "it may have run, so it was not run again" in error_of((await waiting).record)
         await platform.settled()
-        assert len(platform.ran) == 1
+        assert platform.ran == []
+
+
+@pytest.mark.parametrize("blocking", [True, False])
+async def test_what_a_node_breaks_off_runs_elsewhere_and_is_counted(blocking: bool) -> None:
+    """A drain's deadline, or SIGTERM: work that is retry-safe goes back, at most three times in all."""
+    async with fleet(nodes=4) as platform:
+        c0, _ = platform.controllers
+        await platform.action("again", annotations=RETRY_SAFE)
+        broken: list[int] = []
+
+        def breaks_off(message: ActivationMessage) -> bool:
+            broken.append(message.attempt)
+            return platform.nodes[0].handback.runs_again(message)
+
+        for node in platform.nodes:
+            node.breaks_off = breaks_off
+        calling = c0.call("again", {"n": 7}, blocking=blocking)
+        await platform.until(calling.done)
+        invoked = await calling
+        record = invoked.record or await platform.recorded(invoked.activation_id, c0)
+        assert record.response.result == {"n": 7}
+        await platform.settled()
+        assert broken == [1, 2, 3]
+        assert len(platform.ran) == 1, "the last attempt is not broken off by a node that knows that it is"
 
 
 async def test_the_last_words_of_a_node_are_read_before_its_work_is_judged() -> None:

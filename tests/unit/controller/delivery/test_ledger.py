@@ -59,8 +59,10 @@ class Log:
     def begin(self, dispatch: int, attempt: int = 1) -> bool:
         return self.apply(Begun(activation_id=ID, node=NodeId("a"), attempt=attempt, dispatch=dispatch)).counted
 
-    def give_back(self, dispatch: int, attempt: int = 1) -> bool:
-        said = Returned(activation_id=ID, node=NodeId("a"), attempt=attempt, dispatch=dispatch, reason="")
+    def give_back(self, dispatch: int, attempt: int = 1, *, started: bool = False) -> bool:
+        said = Returned(
+            activation_id=ID, node=NodeId("a"), attempt=attempt, dispatch=dispatch, reason="", started=started
+        )
         return self.apply(said).counted
 
     def complete(self, dispatch: int, **fields: Any) -> Applied:
@@ -129,11 +131,42 @@ def test_an_acceptance_that_names_a_node_says_that_it_may_have_started(log: Log)
 def test_what_was_given_back_before_its_acceptance_has_not_started(log: Log) -> None:
     assert not log.give_back(3)
     assert not log.give_back(1)
-    assert log.ledger.was_given_back(work(dispatch=3))
-    assert not log.ledger.was_given_back(work(dispatch=2))
+    assert log.ledger.has_not_started(work(dispatch=3))
+    assert not log.ledger.has_not_started(work(dispatch=2))
     log.accept(node=NodeId("a"), incarnation="a.0", dispatch=3)
     assert (log.attempt, log.ledger.pending[ID].message.node) == (0, "")
     assert log.hand(4)
+
+
+def test_a_node_that_says_what_it_starts_has_not_started_what_it_does_not_say(log: Log) -> None:
+    told, silent = work(dispatch=2, tells_start=True), work(dispatch=2)
+    assert log.ledger.has_not_started(told)
+    assert not log.ledger.has_not_started(silent), "of a release that says it of journalled work only"
+    log.begin(1)
+    assert log.ledger.has_not_started(told), "that was an earlier hand-over"
+    assert not log.begin(2)
+    assert not log.ledger.has_not_started(told)
+    log.complete(2)
+    assert log.ledger.has_not_started(told), "nothing is remembered of what has ended"
+
+
+def test_what_a_node_broke_off_has_started(log: Log) -> None:
+    log.accept(retry_safe=True)
+    log.hand(1)
+    log.begin(1)
+    assert log.give_back(1, started=True)
+    assert (log.attempt, log.ledger.pending[ID].message.node) == (1, "")
+    assert not log.hand(2, attempt=1)
+    assert log.hand(2, attempt=2)
+    log.begin(2, attempt=2)
+    assert log.attempt == 2
+
+
+def test_what_was_broken_off_before_its_acceptance_has_started(log: Log) -> None:
+    told = work(dispatch=1, tells_start=True)
+    log.begin(1)
+    log.give_back(1, started=True)
+    assert not log.ledger.has_not_started(told)
 
 
 def test_only_the_return_of_the_last_hand_over_says_so(log: Log) -> None:

@@ -70,6 +70,8 @@ class Topics:
                 log.info("topic created", action="kafka.topic_created", topic=name)
             elif not error.retriable:
                 why = text[0] if text and text[0] else name_of(code)
+                if error is errors.InvalidReplicationFactorError:
+                    why += f" (setting kafka.replication is {replicas})"
                 raise Refused(f"Kafka does not create topic {topic}: {why}")
 
     async def remove(self, topic: str) -> None:
