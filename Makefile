@@ -21,7 +21,7 @@ chaos: setup ## faults of every kind under load on a whole fleet, as root (FAULT
 
 test-cluster: setup ## the API suite and the tests of a fleet against real Kafka, Consul and CouchDB's stand-in
 	@scripts/services prepare
-	@$(PY) -m pytest tests/cluster tests/chaos/suite_short_form.py -q
+	@$(PY) -m pytest tests/cluster tests/chaos -q
 
 cluster: setup ## a whole fleet on this machine from real parts, until Ctrl-C
 	@scripts/services prepare

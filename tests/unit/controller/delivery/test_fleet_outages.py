@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 from fakes.fleet import Fleet, FleetController, fleet
+from fakes.fleet_node import NODE_LEASE_S
 
 from upwhisk.common.errors import Unavailable
 from upwhisk.common.ids import ActivationId
@@ -186,3 +187,44 @@ async def test_a_broker_that_confirms_nothing() -> None:
         node.gates.open("echo", "run")
         await platform.settled()
         assert len(platform.runs(invoked.activation_id)) == 1
+
+
+# -- the registry is away -----------------------------------------------------------------------------------------------
+
+
+async def test_callers_are_told_at_once_when_nodes_start_nothing() -> None:
+    """The registry is away for everybody. The first waits, as nobody knows yet; work without a caller is kept."""
+    async with fleet(nodes=1) as platform:
+        c0, _ = platform.controllers
+        await platform.action("echo")
+        await c0.invoke("echo")
+        lines = [c0.line, platform.controllers[1].line, platform.nodes[0].line]
+        for line in lines:
+            line.is_cut = True
+        await platform.pass_time(NODE_LEASE_S + 2)
+        first = c0.call("echo", wait_ms=60_000)
+        await platform.pass_time(1)
+        began = platform.clock.monotonic()
+        with pytest.raises(Unavailable, match="nodes start nothing while the node registry is out of reach"):
+            await c0.invoke("echo")
+        assert platform.clock.monotonic() - began < 0.1
+        kept = await c0.invoke("echo", {"n": 1}, blocking=False)
+        for line in lines:
+            line.is_cut = False
+        await platform.until(first.done)
+        assert (await first).record is not None
+        assert (await platform.recorded(kept.activation_id, c0)).response.result == {"n": 1}
+        assert (await c0.invoke("echo")).record is not None
+        await platform.settled()
+
+
+async def test_a_controller_alone_without_the_registry_goes_on() -> None:
+    async with fleet(nodes=1) as platform:
+        c0, _ = platform.controllers
+        await platform.action("echo")
+        c0.line.is_cut = True
+        for _ in range(20):
+            await platform.pass_time(1)
+            assert (await c0.invoke("echo")).record is not None
+        c0.line.is_cut = False
+        await platform.settled()
