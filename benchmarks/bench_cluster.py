@@ -8,8 +8,10 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import time
 from pathlib import Path
 
+from bench_idle import pss_kb
 from closed import Load, closed_loop
 from fleet.fleet import Fleet
 from fleet.settings import Tuning
@@ -21,6 +23,7 @@ _WARM_UP_CALLERS, _WARM_UP_S = 16, 20
 """Until the broker's code is compiled."""
 _CALLERS = (1, 4, 16, 32)
 _SHARES = (50, 90, 99, 99.9)
+_SETTLE_S = 15.0
 _TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 
 
@@ -33,6 +36,8 @@ def main() -> int:
     fleet = Fleet(controllers=1, invokers=1, containers=options.containers, tuning=tuning)
     with FleetSubject(fleet) as platform:
         platform.deploy("noop", "def main(args):\n    return {}\n")
+        time.sleep(_SETTLE_S)
+        idle_mb = {member.name: round(pss_kb(member.pid) / 1024, 1) for member in fleet.members}
         loads, cpu = measure(platform, options.seconds)
     rows = [[n, round(load.per_s), *(load.percentile_ms(s) for s in _SHARES)] for n, load in loads.items()]
     print(table(["callers", "per s", "p50 ms", "p90 ms", "p99 ms", "p99.9 ms"], rows))
@@ -40,9 +45,11 @@ def main() -> int:
     bars = [
         Bar("one caller, p50", loads[1].percentile_ms(50), 5.0, "ms"),
         Bar("one caller, p99", loads[1].percentile_ms(99), 25.0, "ms"),
+        Bar("controller, idle, PSS", idle_mb[fleet.controllers[0].name], 100.0, "MB"),
+        Bar("node, idle, PSS without its guests", idle_mb[fleet.invokers[0].name], 60.0, "MB"),
         Bar("most calls per second", max(load.per_s for load in loads.values()), 800.0, "per s", at_most=False),
     ]
-    figures = {"containers": options.containers, "callers": {n: load.figures() for n, load in loads.items()}, "cpu": cpu}
+    figures = {"containers": options.containers, "idle_mb": idle_mb, "callers": {n: load.figures() for n, load in loads.items()}, "cpu": cpu}
     return finish("cluster", figures, bars)
 
 

@@ -31,7 +31,7 @@ def main() -> int:
         took_s = time.monotonic() - began
         pids = platform.processes()
         cpu_s = sum(max(0.0, _cpu_s(pid) - before.get(pid, 0.0)) for pid in pids)
-        processes = [(_name(pid), _pss_kb(pid)) for pid in pids]
+        processes = [(_name(pid), pss_kb(pid)) for pid in pids]
     share = cpu_s / took_s * 100
     total = sum(kb for _, kb in processes) / 1024
     print(table(["process", "PSS MB"], [*((name, kb / 1024) for name, kb in processes), ("in all", total)]))
@@ -48,7 +48,8 @@ def _name(pid: int) -> str:
     return Path(words[0]).name + (" zygote" if any(one.endswith("/zygotes") for one in names) else " guest")
 
 
-def _pss_kb(pid: int) -> int:
+def pss_kb(pid: int) -> int:
+    """Its proportional set size: what it shares with others counts in parts."""
     for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
         if line.startswith("Pss:"):
             return int(line.split()[1])
