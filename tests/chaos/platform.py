@@ -17,10 +17,14 @@ SETTINGS: dict[str, dict[str, object]] = {
     "log": {"level": "info", "format": "json"},
 }
 
+_MEMORY_MB = {"process": 2048, "docker": 6144}
+"""Of each node. A start in Docker takes half a second of a core: there is room for all actions, or starts are all there is."""
+
 
 class ChaosFleet(Fleet):
     def __init__(self, *, containers: str = "process") -> None:
-        super().__init__(controllers=2, invokers=2, containers=containers, tuning=Tuning(memory_mb=2048, tables=SETTINGS))
+        tuning = Tuning(memory_mb=_MEMORY_MB[containers], tables=SETTINGS)
+        super().__init__(controllers=2, invokers=2, containers=containers, tuning=tuning)
 
     @property
     def url(self) -> str:

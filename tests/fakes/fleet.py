@@ -35,7 +35,8 @@ from upwhisk.controller.delivery.sweep import Sweep
 from upwhisk.controller.fire import FirePorts, FireService
 from upwhisk.controller.invocation import InvocationPorts, InvocationService
 from upwhisk.controller.recovery import Recovery, RecoveryPorts
-from upwhisk.controller.sequence import SequencePorts, Sequences
+from upwhisk.controller.sequence import Sequences
+from upwhisk.controller.sequence_run import SequencePorts
 from upwhisk.loadbalancer.balancer import Balancer
 from upwhisk.loadbalancer.nodeview import NodeView
 from upwhisk.loadbalancer.pending import Pending

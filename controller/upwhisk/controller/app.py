@@ -29,7 +29,8 @@ from upwhisk.controller.invocation import InvocationPorts, InvocationService
 from upwhisk.controller.kinds import KindsPort
 from upwhisk.controller.live import LiveView, PhaseOf
 from upwhisk.controller.recovery import Recovery, RecoveryPorts
-from upwhisk.controller.sequence import SequencePorts, Sequences
+from upwhisk.controller.sequence import Sequences
+from upwhisk.controller.sequence_run import SequencePorts
 from upwhisk.loadbalancer.acks import Acks
 from upwhisk.loadbalancer.balancer import Balancer
 from upwhisk.loadbalancer.nodeview import NodeView

@@ -1,56 +1,27 @@
-"""Sequences: each component's result is the next one's payload. Progress is journalled, so a crash ends nothing.
-
-A sequence is accepted like any work, with its own id. Before a component is dispatched, its id and payload are
-noted together with its acceptance; after a crash the sequence goes on from the component's record.
-"""
+"""Sequences: every one under way, each with its own id, accepted like any work. A crash ends none (`sequence_run.py`)."""
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
-from typing import Any
 
 import structlog
 
-from upwhisk.common.clock import Clock
-from upwhisk.common.errors import HttpError, Unavailable, UpwhiskError
-from upwhisk.common.ids import ActivationId, new_activation_id
+from upwhisk.common.errors import Unavailable
+from upwhisk.common.ids import ActivationId
 from upwhisk.common.messages import ActivationMessage
-from upwhisk.common.model.activation import Activation, Response, Status, decode_record, failed
-from upwhisk.common.model.identity import UNLIMITED, Identity
-from upwhisk.common.names import EntityName
+from upwhisk.common.model.activation import Activation
+from upwhisk.common.model.identity import Identity
 from upwhisk.common.retry import kept_trying
-from upwhisk.common.spi.store import ArtifactStore
 from upwhisk.common.tasks import TaskOwner
-from upwhisk.controller.accept import message_of, refused_record
-from upwhisk.controller.admission import Admission
-from upwhisk.controller.catalog import Catalog, ResolvedAction
-from upwhisk.controller.sequence_record import Progress, encode_progress, record_of
-from upwhisk.loadbalancer.balancer import Balancer
+from upwhisk.controller.sequence_record import Progress
+from upwhisk.controller.sequence_run import SequencePorts, SequenceRun
 from upwhisk.loadbalancer.pending import Stopping
 
 log = structlog.get_logger(__name__)
 
-MISSING = "Sequence component does not exist."
-TOO_MANY = "Too many actions in the sequence."
-FAILED = "Sequence failed."
-_GRACE_MS = 60_000
-_BEHIND_S = 3600.0
-"""A component may also wait in a queue; past its limits and this it counts as lost."""
-
-
-@dataclass(frozen=True, slots=True)
-class SequencePorts:
-    store: ArtifactStore
-    catalog: Catalog
-    balancer: Balancer
-    clock: Clock
-    admission: Admission
-    max_length: int
-
 
 class Sequences:
-    """Owns every sequence under way. `resumed` are outcomes of work that recovery published again."""
+    """Owns every sequence under way."""
 
     def __init__(self, ports: SequencePorts) -> None:
         self._ports = ports
@@ -80,7 +51,7 @@ class Sequences:
         """
         done: asyncio.Future[Activation] = asyncio.get_running_loop().create_future()
         self._open[message.activation_id] = message.namespace
-        run = _Run(self, self._ports, message, identity, progress, under_way)
+        run = SequenceRun(self.begin, self._ports, message, identity, progress, under_way)
         task = self._tasks.start(self._finish(run, done), "sequence")
         self._running[task] = message.controller
         task.add_done_callback(lambda ended: self._running.pop(ended, None))
@@ -92,7 +63,7 @@ class Sequences:
             if owner == controller:
                 task.cancel()
 
-    async def _finish(self, run: _Run, done: asyncio.Future[Activation]) -> None:
+    async def _finish(self, run: SequenceRun, done: asyncio.Future[Activation]) -> None:
         journal = self._ports.store.journal
         try:
             record = await run.to_end()
@@ -123,184 +94,3 @@ class Sequences:
     async def aclose(self) -> None:
         """What is under way stops where it is and goes on at the next start."""
         await self._tasks.aclose(grace_s=0.0)
-
-
-class _Run:
-    """One sequence on its way."""
-
-    def __init__(
-        self,
-        owner: Sequences,
-        ports: SequencePorts,
-        message: ActivationMessage,
-        identity: Identity | None,
-        progress: Progress,
-        under_way: dict[ActivationId, asyncio.Future[Activation]],
-    ) -> None:
-        self._owner = owner
-        self._ports = ports
-        self.message = message
-        self._identity = identity
-        self._progress = progress
-        self._under_way = under_way
-
-    async def to_end(self) -> Activation:
-        started_ms = self._ports.clock.now_ms()
-        try:
-            response = await self._components()
-        except _Ended as ended:
-            response = ended.response
-        except UpwhiskError as error:
-            log.error("sequence failed", action="sequence.failed", id=self.message.activation_id, reason=str(error))
-            response = failed(Status.WHISK_ERROR, FAILED)
-        return record_of(
-            self.message, self._progress, response, start_ms=started_ms, now_ms=self._ports.clock.now_ms()
-        )
-
-    async def _components(self) -> Response:
-        action = await self._resolve_self()
-        payload: Any = self.message.arguments
-        response: Response | None = None
-        if self._progress.current is not None:
-            response = await self._pick_up(self._progress.current)
-            payload = response.result
-        while self._progress.index < len(action.components):
-            if response is not None and _stops(response):
-                return response
-            if len(self._progress.done) >= self._ports.max_length:
-                raise _Ended(failed(Status.APPLICATION_ERROR, TOO_MANY))
-            response = await self._next(await self._caller(), action, payload)
-            payload = response.result
-        if response is None:
-            raise _Ended(failed(Status.APPLICATION_ERROR, MISSING))
-        return response
-
-    async def _resolve_self(self) -> ResolvedAction:
-        ref = self.message.action
-        found = await self._resolve(EntityName(ref.namespace, ref.package, ref.name))
-        if found is None or not found.is_sequence:
-            raise _Ended(
-                failed(Status.APPLICATION_ERROR, "Action could not be found or may have been deleted.")
-            )
-        return found
-
-    async def _resolve(self, name: EntityName) -> ResolvedAction | None:
-        try:
-            return await kept_trying(lambda: self._ports.catalog.resolve(name), what="component of a sequence")
-        except HttpError as error:
-            log.info("component not resolved", action="sequence.unresolved", reason=error.text)
-            return None
-
-    async def _caller(self) -> Identity:
-        if self._identity is None:
-            message, subjects = self.message, self._ports.store.subjects
-            limits = await kept_trying(lambda: subjects.limits(message.namespace), what="limits of a namespace")
-            self._identity = Identity(
-                message.subject, message.namespace, message.namespace_uuid, limits or UNLIMITED
-            )
-        return self._identity
-
-    async def _next(self, caller: Identity, action: ResolvedAction, payload: Any) -> Response:
-        """Dispatch the component at the present index and wait for its record."""
-        component = await self._admitted(caller, action.components[self._progress.index], payload)
-        message = self._message(caller, component, payload)
-        self._progress.current = message.activation_id
-        self._progress.payload = payload
-        self._progress.memory = max(self._progress.memory, component.action.limits.memory)
-        problem = self._ports.admission.limits_problem(caller, component)
-        if problem is not None:
-            return self._advance(await self._refuse(message, problem))
-        return await self._await_record(
-            message.activation_id, await self._dispatch(caller, message, component)
-        )
-
-    async def _admitted(self, caller: Identity, name: EntityName, payload: Any) -> ResolvedAction:
-        """What was allowed when the sequence was accepted may not be any more."""
-        component = await self._resolve(name)
-        if component is None:
-            raise _Ended(failed(Status.APPLICATION_ERROR, MISSING))
-        try:
-            self._ports.admission.check_step(caller, component, payload)
-        except HttpError as refused:
-            raise _Ended(failed(Status.APPLICATION_ERROR, refused.text)) from None
-        return component
-
-    def _message(self, caller: Identity, component: ResolvedAction, payload: Any) -> ActivationMessage:
-        message = message_of(
-            caller,
-            component,
-            payload,
-            activation_id=new_activation_id(),
-            transaction_id=self.message.transaction_id,
-            now_ms=self._ports.clock.now_ms(),
-        )
-        message.cause = self.message.activation_id
-        message.traceparent = self.message.traceparent
-        message.journalled = True
-        return message
-
-    async def _dispatch(
-        self, caller: Identity, message: ActivationMessage, component: ResolvedAction
-    ) -> asyncio.Future[Activation]:
-        """Note the progress and accept the component in one commit, then let it go."""
-        await kept_trying(lambda: self._accept(message), what="step of a sequence")
-        if component.is_sequence:
-            return await self._owner.begin(message, caller, accepted=True)
-        return self._ports.balancer.publish(message)
-
-    async def _accept(self, message: ActivationMessage) -> None:
-        """Accepting twice what is accepted already changes nothing."""
-        journal = self._ports.store.journal
-        noting = journal.note(self.message.activation_id, encode_progress(self._progress))
-        await journal.accept([message])
-        await noting
-
-    async def _refuse(self, message: ActivationMessage, problem: str) -> Activation:
-        """The component ends before it starts. Its record is all there is of it: after a crash it is refused anew."""
-        record = refused_record(message, problem, now_ms=self._ports.clock.now_ms())
-        if message.stored:
-            journal = self._ports.store.journal
-            await kept_trying(lambda: journal.settle(record), what="record of a refused component")
-        return record
-
-    async def _pick_up(self, id: ActivationId) -> Response:
-        """After a crash: the component that was current has a record, runs again, or was never accepted."""
-        again = self._under_way.get(id)
-        if again is None:
-            activations, namespace = self._ports.store.activations, self.message.namespace
-            stored = await kept_trying(lambda: activations.get(namespace, id), what="record of a component")
-            if stored is None:
-                raise _Ended(failed(Status.WHISK_ERROR, FAILED))
-            return self._advance(decode_record(stored))
-        return await self._await_record(id, again)
-
-    async def _await_record(self, id: ActivationId, done: asyncio.Future[Activation]) -> Response:
-        limit_s = self.message.demand.timeout_ms / 1000 + _GRACE_MS / 1000 + _BEHIND_S
-        try:
-            async with asyncio.timeout(limit_s):
-                return self._advance(await done)
-        except TimeoutError:
-            text = f"Timeout reached when retrieving activation {id} for sequence component."
-            raise _Ended(failed(Status.WHISK_ERROR, text)) from None
-        except Unavailable as error:
-            raise _Ended(failed(Status.WHISK_ERROR, error.text)) from None
-
-    def _advance(self, record: Activation) -> Response:
-        progress = self._progress
-        progress.done.append(record.activation_id)
-        progress.duration += record.duration or 0
-        progress.current = None
-        progress.index += 1
-        return record.response
-
-
-class _Ended(Exception):
-    """The sequence ends here with this response."""
-
-    def __init__(self, response: Response) -> None:
-        self.response = response
-        super().__init__(response.status)
-
-
-def _stops(response: Response) -> bool:
-    return not response.success or (isinstance(response.result, dict) and "error" in response.result)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 
@@ -12,20 +11,21 @@ import structlog
 from upwhisk.common.clock import Clock
 from upwhisk.common.errors import Unavailable
 from upwhisk.common.forms import Unreadable
-from upwhisk.common.ids import ActivationId, ControllerId, NodeId
+from upwhisk.common.ids import ActivationId, ControllerId
 from upwhisk.common.messages import ActivationMessage, Completion, Returned
 from upwhisk.common.model.activation import Activation
-from upwhisk.common.model.placed import Why
 from upwhisk.common.resource import Resource
 from upwhisk.common.settings import QueueSettings
 from upwhisk.common.spi.bus import MessageBus
 from upwhisk.common.tasks import TaskOwner
 from upwhisk.loadbalancer.books import key_of
+from upwhisk.loadbalancer.door import Door
 from upwhisk.loadbalancer.losses import Losses, NodeLost
 from upwhisk.loadbalancer.node import Node
 from upwhisk.loadbalancer.nodeview import NodeView
 from upwhisk.loadbalancer.pending import Handover, Notify, Pending, Phase, Sending, Stopping, Turns, judged
-from upwhisk.loadbalancer.placement import Decision, Request, place
+from upwhisk.loadbalancer.placement import Decision
+from upwhisk.loadbalancer.placing import Placing, why_waiting
 from upwhisk.loadbalancer.presence import Meaning, Presence, meaning_of
 from upwhisk.loadbalancer.tally import Outcome
 from upwhisk.loadbalancer.waiting import LOOK_S, Waiting
@@ -46,10 +46,11 @@ class Balancer(Resource):
         self._view = view
         self._clock = clock
         self._settings = queue
-        self._policy = policy
         self.refused: Counter[str] = Counter()
         self.came_back: Counter[str] = Counter()
         self._waiting = Waiting(queue, clock, self.refused)
+        self._door = Door(view, self._waiting, clock, self.refused)
+        self._placing = Placing(view, policy)
         self._pending: dict[ActivationId, Pending] = {}
         self._sending = Sending(bus, clock, Turns(self._waiting.push_again, _ignore, self._unsent))
         self._losses: Losses | None = None
@@ -57,9 +58,6 @@ class Balancer(Resource):
         self._expired: Notify = _ignore
         self._unanswered: NodeLost | None = None
         self._answers_to: Callable[[], str] | None = None
-        self._lease_s = math.inf
-        """After it nodes that cannot reach the registry start nothing; in one process there is none."""
-        self._answered_at = clock.monotonic()
         self.stopping = False
 
     async def start(self) -> None:
@@ -88,7 +86,7 @@ class Balancer(Resource):
             self.came_back["node_lost"] += 1
             notify(pending, reason)
 
-        self._lease_s = lease_s
+        self._door.lease_s = lease_s
         self._losses = Losses(self._view, self._clock, self._handed_to, lost, lease_s=lease_s)
 
     def on_unanswered(self, notify: NodeLost) -> None:
@@ -123,21 +121,7 @@ class Balancer(Resource):
         if self.stopping:
             self.refused["stopping"] += 1
             return "the platform is stopping"
-        if not self._view.nodes:
-            self.refused["no_node"] += 1
-            return "there is no node"
-        if waits and (stalled := self._stalled()) is not None:
-            self.refused["stalled"] += 1
-            return stalled
-        return self._waiting.refusal(namespace, count, waits=waits) if self._waiting.has_line else None
-
-    def _stalled(self) -> str | None:
-        """Why nodes start nothing, if so: without the registry they do not know whether they are members still. A node that
-        answers can reach it, though we cannot."""
-        silent_s = self._clock.monotonic() - self._answered_at
-        if silent_s < self._lease_s or not self.in_flight or (why := self._view.away(self._lease_s)) is None:
-            return None
-        return f"nodes start nothing while the node registry is out of reach ({why})"
+        return self._door.refusal(namespace, count, waits=waits, in_flight=self.in_flight)
 
     # 2. Publish: place and send now, or wait for a permit.
 
@@ -155,28 +139,17 @@ class Balancer(Resource):
             self._drain_queue()
         return pending.done
 
-    # 3. Place it on a node and take the permit; 4. hand it over (`pending.py`).
+    # 3. Place it on a node and take the permit (`placing.py`); 4. hand it over (`pending.py`).
 
     def _try_dispatch(self, pending: Pending) -> bool:
-        message, decision = pending.message, self.consider(pending)
-        pending.decision = decision
-        if decision.node is None:
+        if not self._placing.take(pending):
             return False
-        key = key_of(message)
-        permit = self._view.book(decision.node).take(key, message.demand)
-        if permit is None:
-            return False
-        pending.permit = permit
-        message.placed = Why(decision.policy, decision.considered, decision.refused, decision.counts, decision.warm)
-        message.node, message.incarnation = NodeId(permit.node), self._view.incarnation(permit.node) or ""
-        message.tells_start = self._view.tells_starts(permit.node)
         self._sending.hand_over(pending)
         return True
 
     def consider(self, pending: Pending) -> Decision:
         """Where it would go now, and why not elsewhere."""
-        message = pending.message
-        return place(self._view.fleet, Request(key_of(message), message.demand), self._policy)
+        return self._placing.consider(pending)
 
     def _unsent(self, pending: Pending, error: Unavailable) -> None:
         self.came_back["not_sent"] += 1
@@ -187,7 +160,7 @@ class Balancer(Resource):
 
     def completed(self, answer: Completion | Returned | Unreadable, counted: bool | None = None) -> None:
         """What a node answered, and whether the log of a fleet took it. An `Unreadable` is an outcome or a return."""
-        self._answered_at = self._clock.monotonic()
+        self._door.answered()
         if counted and isinstance(answer, Completion):
             self._view.report_outcome(answer.node, judged(answer.record))
         pending = self._pending.get(answer.activation_id)
@@ -282,7 +255,7 @@ class Balancer(Resource):
             sweeps += 1
             self._sending.again()
             self._waiting.end_rests()
-            self._view.away(self._lease_s)
+            self._door.away()
             if self._losses is not None:
                 self._losses.look()
                 if sweeps % _REMIND_EVERY == 0:
@@ -309,7 +282,7 @@ class Balancer(Resource):
         for pending in late:
             self.refused["no_permit_in_time"] += 1
             log.info("no permit in time", action="balancer.waited", id=pending.message.activation_id)
-            why = self._view.away(self._lease_s) or _refusals(self.consider(pending))
+            why = self._door.away() or why_waiting(self.consider(pending))
             self.forget(pending, f"no node took it within {self._settings.max_wait_s:.0f} s ({why})")
         for pending in old:
             self._take_out(pending)
@@ -375,7 +348,3 @@ class Balancer(Resource):
 
 def _ignore(pending: Pending) -> None:
     log.warning("work without an owner", action="balancer.unowned", id=pending.message.activation_id)
-
-
-def _refusals(decision: Decision) -> str:
-    return ", ".join(f"{count} of {decision.considered}: {why}" for why, count in decision.counts.items()) or "others come first"
