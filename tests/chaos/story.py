@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import sys
 import threading
 import time
 from collections import Counter, defaultdict
@@ -102,6 +103,8 @@ class Story:
             self.tally.violations.append(f"not well {RECOVERED_S:.0f} s after '{fault.kind}' ({fault.victim}): {self._probe.last}")
         took = time.monotonic() - began
         self.tally.recovery_s[fault.kind if second is None else "two at once"].append(round(took, 2))
+        struck = f"{fault.kind} ({fault.victim})" + (f", {second.kind} ({second.victim})" if second is not None else "")
+        print(f"{sum(self.tally.faults.values()):>4}  {struck}: well again after {took:.1f} s", file=sys.stderr, flush=True)
 
     def _count(self, fault: Fault) -> None:
         self.tally.faults[fault.kind] += 1
