@@ -34,7 +34,10 @@ FIELDS = (
 _STAMP = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d+Z(?: +(?:stdout|stderr):)? ?")
 _HINTS = {404: "a record appears when the activation has ended; 'upwhisk activation list' shows those there are"}
 
-_WHY_HINTS = {404: "ids are those of your namespace; 'upwhisk activation list' shows what ended"}
+_WHY_HINTS = {
+    404: "ids are those of your namespace; 'upwhisk activation list' shows what ended; in a fleet, what is under way is known "
+    "to the controller that accepted it"
+}
 
 
 def stripped(line: str) -> str:
