@@ -11,10 +11,12 @@ from chaos.network import Cable
 from crash import victims
 from fleet.fleet import Fleet
 from fleet.member import Member
+from services.errors import Unavailable
 from services.service import Service
 
 _RESTART_S = (0.2, 2.0)
 """A supervisor starts what died after so long."""
+_STARTS = 10
 _PAUSE_S = (1.0, 8.0)
 _CUT_S = (1.0, 8.0)
 
@@ -96,11 +98,20 @@ class Faults:
         return Fault(kind, victim, strike, healed)
 
     def _start(self, member: Member, *, at_once: bool = False) -> None:
+        """As a supervisor does it: what ends because a service is away just then is started again."""
         if not at_once:
             time.sleep(self._choice.uniform(*_RESTART_S))
-        member.launch()
-        self._cables[member.name].plug(member.pid)
-        member.wait_ready()
+        for left in reversed(range(_STARTS)):
+            member.launch()
+            self._cables[member.name].plug(member.pid)
+            try:
+                member.wait_ready()
+            except Unavailable:
+                if member.running or not left:
+                    raise
+                time.sleep(_RESTART_S[1])
+            else:
+                return
 
     def _later(self, between_s: tuple[float, float], then: Callable[[], None]) -> None:
         time.sleep(self._choice.uniform(*between_s))
