@@ -61,7 +61,7 @@ class Records:
 
     async def _one(self, session: aiohttp.ClientSession, id_: str) -> Record | None:
         async with self._gate, session.get(f"{self._url}/{id_}") as answer:
-            if answer.status == 404:
+            if answer.status in (404, 503):
                 return None
             assert answer.status == 200, f"{id_}: {answer.status} {await answer.text()}"
             record: Record = await answer.json()
@@ -78,9 +78,19 @@ class Records:
         found: Counter[str] = Counter()
         while True:
             query: dict[str, Any] = {"since": begin_ms, "upto": begin_ms + _WINDOW_MS - 1, "limit": _PAGE, "skip": found.total()}
-            async with session.get(self._url, params=query) as answer:
-                assert answer.status == 200, await answer.text()
-                page = await answer.json()
+            page = await self._page(session, query)
             found.update(one["activationId"] for one in page)
             if len(page) < _PAGE:
                 return found
+
+    async def _page(self, session: aiohttp.ClientSession, query: dict[str, Any]) -> list[Record]:
+        """A stand-in that indexes what it was given in a storm answers nothing meanwhile: asked again, as a client would."""
+        deadline = time.monotonic() + SETTLE_S
+        while True:
+            async with session.get(self._url, params=query) as answer:
+                if answer.status == 503 and time.monotonic() < deadline:
+                    await asyncio.sleep(1.0)
+                    continue
+                assert answer.status == 200, await answer.text()
+                page: list[Record] = await answer.json()
+                return page

@@ -81,7 +81,8 @@ async def test_patience_ends_in_time_and_then_everything_is_asked_once(reaction:
 async def test_a_couchdb_that_hangs_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is refused and nothing answered: those who wait are told long before their own time is up."""
     monkeypatch.setattr("upwhisk.backends.store.couchdb_reach.SILENT_S", 0.2)
-    monkeypatch.setattr("upwhisk.backends.store.couchdb_client.SILENT_S", 0.2)
+    monkeypatch.setattr("upwhisk.backends.store.couchdb_reach.ANSWER_S", 0.2)
+    monkeypatch.setattr("upwhisk.backends.store.couchdb_client.ANSWER_S", 0.2)
     monkeypatch.setattr("upwhisk.backends.store.couchdb_client.RETRY_S", 0.1)
     clock = SystemClock()
     async with scripted(ScriptedCouch(react=lambda asked: Hang())) as couch:

@@ -15,7 +15,7 @@ from yarl import URL
 
 from upwhisk.backends.store.couchdb_answers import DENIED, TEMPORARY, Answer, delay_s, reason_of
 from upwhisk.backends.store.couchdb_body import Body
-from upwhisk.backends.store.couchdb_reach import SILENT_S, Lane, Reach
+from upwhisk.backends.store.couchdb_reach import ANSWER_S, Lane, Reach
 from upwhisk.backends.store.database import unavailable
 from upwhisk.common.clock import Clock, SystemClock
 from upwhisk.common.errors import ConfigurationError, StoreUnavailable
@@ -142,7 +142,7 @@ class CouchClient:
 
     async def _attempt(self, call: Call) -> Answer:
         """While CouchDB fails nobody waits for long, and who waits already is told when it turns out that it is silent."""
-        limit_s = min(call.timeout_s, SILENT_S) if self.reach.is_failing else call.timeout_s
+        limit_s = min(call.timeout_s, ANSWER_S) if self.reach.is_failing else call.timeout_s
         timeout = aiohttp.ClientTimeout(total=limit_s, sock_connect=_CONNECT_S)
         try:
             async with self.reach.asking(call.lane):

@@ -20,8 +20,10 @@ Lane = Literal["read", "write"]
 GRACE_S = 1.0
 """A failure that is over so soon stays between the request and its next attempt."""
 _SLOWEST_PROBE_S = 1.0
-SILENT_S = 2.0
+SILENT_S = 3.0
 """Who asked and has heard nothing for so long, of anything, looks whether there is anybody."""
+ANSWER_S = 4.0
+"""How long a small thing may take then, and everything while CouchDB fails."""
 
 
 class Reach:
@@ -77,7 +79,7 @@ class Reach:
             if not self._is_silent():
                 continue
             try:
-                async with asyncio.timeout(SILENT_S):
+                async with asyncio.timeout(ANSWER_S):
                     await ask("read")
             except (TimeoutError, StoreUnavailable):
                 self._break_off(f"CouchDB has not answered anything for {self._clock.monotonic() - self._heard_at:.0f} s")
