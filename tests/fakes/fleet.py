@@ -34,6 +34,7 @@ from upwhisk.controller.delivery.store import DeliveredStore
 from upwhisk.controller.delivery.sweep import Sweep
 from upwhisk.controller.fire import FirePorts, FireService
 from upwhisk.controller.invocation import InvocationPorts, InvocationService
+from upwhisk.controller.known_limits import KnownLimits
 from upwhisk.controller.recovery import Recovery, RecoveryPorts
 from upwhisk.controller.sequence import Sequences
 from upwhisk.controller.sequence_run import SequencePorts
@@ -88,7 +89,8 @@ class FleetController:
         self.balancer = Balancer(self.bus, NodeView(self.line, clock), clock, queue, policy="warm")
         self.catalog = Catalog(fleet.documents.entities)
         admission = Admission(self.catalog, ScriptedKinds(), SystemLimits())
-        self.sequences = Sequences(SequencePorts(self.store, self.catalog, self.balancer, clock, admission, 50))
+        limits = KnownLimits(fleet.documents.subjects, clock)
+        self.sequences = Sequences(SequencePorts(self.store, self.catalog, self.balancer, clock, admission, limits, 50))
         self.recovery = Recovery(RecoveryPorts(self.store, self.balancer, self.sequences, clock, queue.max_age_s))
         self.invocations = InvocationService(
             InvocationPorts(self.store, self.balancer, self.sequences, clock, admission)

@@ -30,6 +30,7 @@ from upwhisk.controller.api.ports import Call, Invoked
 from upwhisk.controller.catalog import Catalog
 from upwhisk.controller.fire import FirePorts, FireService
 from upwhisk.controller.invocation import InvocationPorts, InvocationService
+from upwhisk.controller.known_limits import KnownLimits
 from upwhisk.controller.recovery import Recovery, RecoveryPorts
 from upwhisk.controller.sequence import Sequences
 from upwhisk.controller.sequence_run import SequencePorts
@@ -106,6 +107,7 @@ class Rig:
     invocations: InvocationService
     fires: FireService
     recovery: Recovery
+    limits: KnownLimits
 
     async def action(self, name: str, *components: str, **fields: Any) -> Action:
         exec_ = Exec("sequence", components=tuple(f"/guest/{c}" for c in components))
@@ -142,7 +144,8 @@ async def rig(
         acks = Acks(bus, balancer, "0")
         catalog = Catalog(kept.entities)
         admission = Admission(catalog, ScriptedKinds(), SystemLimits())
-        sequences = Sequences(SequencePorts(kept, catalog, balancer, clock, admission, max_length=50))
+        limits = KnownLimits(kept.subjects, clock)
+        sequences = Sequences(SequencePorts(kept, catalog, balancer, clock, admission, limits, max_length=50))
         made = Rig(
             kept,
             bus,
@@ -153,6 +156,7 @@ async def rig(
             InvocationService(InvocationPorts(kept, balancer, sequences, clock, admission)),
             FireService(FirePorts(kept, catalog, balancer, sequences, clock, admission)),
             Recovery(RecoveryPorts(kept, balancer, sequences, clock, settings.max_age_s)),
+            limits,
         )
         subscription = bus.subscribe(node_topic("0"), made.node.deliver, credits=1000)
         await balancer.start()

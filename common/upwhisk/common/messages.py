@@ -20,12 +20,14 @@ MAX_ATTEMPTS = 3
 
 
 class Demand(msgspec.Struct, frozen=True, kw_only=True):
-    """What one activation needs of a node. `memory_mb` is the container's; `timeout_ms` bounds init and run each."""
+    """What one activation needs of a node. `memory_mb` is the container's; `timeout_ms` bounds init and run each;
+    `logs_mb` its log."""
 
     kind: str
     memory_mb: int
     timeout_ms: int
     concurrency: int = 1
+    logs_mb: int = 10
 
 
 class ActionRef(msgspec.Struct, frozen=True, kw_only=True):

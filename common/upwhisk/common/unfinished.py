@@ -6,6 +6,7 @@ import msgspec
 
 from upwhisk.common.messages import ActivationMessage, Demand
 from upwhisk.common.model.activation import Activation, Response, Status, failed
+from upwhisk.common.model.limits import ActionLimits
 from upwhisk.common.model.parameters import Parameter
 from upwhisk.common.model.placed import Placed
 
@@ -42,9 +43,10 @@ def fallback(
 
 
 def _limits(demand: Demand) -> Parameter:
-    """Those that travel with the work."""
-    known = {"timeout": demand.timeout_ms, "memory": demand.memory_mb, "concurrency": demand.concurrency}
-    return Parameter("limits", known)
+    limits = ActionLimits(
+        timeout=demand.timeout_ms, memory=demand.memory_mb, logs=demand.logs_mb, concurrency=demand.concurrency
+    )
+    return Parameter("limits", limits)
 
 
 def lost(message: ActivationMessage, reason: str, *, now_ms: int) -> Activation:

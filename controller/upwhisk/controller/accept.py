@@ -88,5 +88,6 @@ def ref_and_demand(action: Action) -> tuple[ActionRef, Demand]:
         memory_mb=limits.memory,
         timeout_ms=limits.timeout,
         concurrency=limits.concurrency,
+        logs_mb=limits.logs,
     )
     return ref, demand

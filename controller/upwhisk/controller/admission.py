@@ -19,6 +19,10 @@ from upwhisk.controller.kinds import KindsPort
 _NO_RUNTIME = frozenset({SEQUENCE, BLACKBOX})
 
 
+class _TooLong(Exception):
+    """A sequence with more components than are allowed."""
+
+
 class Admission:
     """What has to hold before an action runs. Nothing is accepted here, and nothing counted."""
 
@@ -55,6 +59,30 @@ class Admission:
         except BadRequest as refused:
             return refused.text
         return None
+
+    async def steps(self, action: ResolvedAction) -> int:
+        """How many actions it runs, those of nested sequences counted one by one; beyond the longest sequence that is allowed
+        (also if it holds itself) just one more than that."""
+        if not action.is_sequence:
+            return 1
+        try:
+            return await self._steps(action, (), self._limits.sequence_length)
+        except _TooLong:
+            return self._limits.sequence_length + 1
+
+    async def _steps(self, sequence: ResolvedAction, above: tuple[EntityName, ...], longest: int) -> int:
+        if sequence.name in above or len(above) > longest:
+            raise _TooLong
+        steps = 0
+        for name in sequence.components:
+            component = await self._component(name)
+            if component is not None and component.is_sequence:
+                steps += await self._steps(component, (*above, sequence.name), longest)
+            else:
+                steps += 1
+            if steps > longest:
+                raise _TooLong
+        return steps
 
     async def _check_components(self, identity: Identity, sequence: ResolvedAction) -> None:
         seen = {sequence.name}

@@ -110,6 +110,7 @@ class Controller(Resource):
                 balancer=self.balancer,
                 clock=parts.clock,
                 admission=self._admission,
+                limits=self.authenticator.limits,
                 max_length=settings.limits.sequence_length,
             )
         )

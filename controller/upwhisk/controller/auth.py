@@ -11,9 +11,10 @@ from typing import Final
 
 from upwhisk.common.clock import Clock
 from upwhisk.common.errors import NotAuthenticated
-from upwhisk.common.model.identity import UNLIMITED, Identity, NamespaceLimits, Subject
+from upwhisk.common.model.identity import Identity, NamespaceLimits, Subject
 from upwhisk.common.names import is_namespace
 from upwhisk.common.spi.store import SubjectStore
+from upwhisk.controller.known_limits import KnownLimits
 
 MISSING: Final = "The resource requires authentication, which was not supplied with the request"
 KEY_LENGTH: Final = 64
@@ -30,6 +31,7 @@ class Authenticator:
         self._clock = clock
         self._cache: dict[str, tuple[Identity, float]] = {}
         self._generation = 0
+        self.limits = KnownLimits(subjects, clock)
 
     def cached(self, header: str | None) -> Identity | None:
         """The identity of a header seen lately; costs one lookup."""
@@ -41,6 +43,7 @@ class Authenticator:
     def forget(self) -> None:
         self._generation += 1
         self._cache.clear()
+        self.limits.forget()
 
     async def identify(self, header: str | None) -> Identity:
         """`NotAuthenticated` for no, malformed, unknown or blocked credentials."""
@@ -65,8 +68,8 @@ class Authenticator:
             if not is_namespace(namespace.name):
                 continue  # whoever stored it, it must not be mistaken for somebody else's
             if namespace.uuid == user and hmac.compare_digest(namespace.key.encode(), key.encode()):
-                limits = await self._subjects.limits(namespace.name)
-                return Identity(subject.subject, namespace.name, user, limits or UNLIMITED)
+                limits = await self.limits.of(namespace.name)
+                return Identity(subject.subject, namespace.name, user, limits)
         raise NotAuthenticated()
 
 

@@ -75,8 +75,11 @@ class FireService:
             logs.append(await self._start(identity, rule, link, arguments, transaction_id, started))
         record = self._record(identity, trigger, payload, tuple(logs))
         going = [one for one in started if one.refused is None]
-        ended = [one.refused for one in started if one.refused is not None and one.message.stored]
-        await self._ports.store.journal.accept([one.message for one in going], [record, *ended])
+        records = [record, *(one.refused for one in started if one.refused is not None)]
+        if identity.limits.store_activations is False:
+            records = []
+        if going or records:
+            await self._ports.store.journal.accept([one.message for one in going], records)
         for one in going:
             await self._let_go(one, identity)
         return record.activation_id
@@ -122,7 +125,7 @@ class FireService:
             raise NotFound()
         await self._ports.admission.check(identity, action, arguments)
         reason = self._ports.balancer.refusal(identity.namespace, earlier + 1)
-        if reason is not None:
+        if reason is not None or (action.is_sequence and self._ports.sequences.refusal() is not None):
             raise Unavailable()
         return action
 

@@ -57,6 +57,8 @@ class InvocationService:
         )
         message.traceparent = call.traceparent
         if action.is_sequence:
+            if (reason := self._ports.sequences.refusal()) is not None:
+                raise Unavailable.because(reason)
             done = await self._ports.sequences.begin(message, call.identity)
             return await self._wait_for_sequence(message, done, call)
         problem = self._ports.admission.limits_problem(call.identity, action)

@@ -19,15 +19,23 @@ from upwhisk.loadbalancer.pending import Stopping
 
 log = structlog.get_logger(__name__)
 
+MOST_OPEN = 10_000
+_MOST_TASKS = 1_000_000
+"""With those within others, whose number is bounded by the length of each."""
+
 
 class Sequences:
     """Owns every sequence under way."""
 
     def __init__(self, ports: SequencePorts) -> None:
         self._ports = ports
-        self._tasks = TaskOwner("sequence")
+        self._tasks = TaskOwner("sequence", bound=_MOST_TASKS)
         self._open: dict[ActivationId, str] = {}
         self._running: dict[asyncio.Task[None], str] = {}
+
+    def refusal(self) -> str | None:
+        """Why no caller can begin another one, or None."""
+        return f"{MOST_OPEN} sequences are under way" if len(self._open) >= MOST_OPEN else None
 
     async def begin(
         self, message: ActivationMessage, identity: Identity, *, accepted: bool = False

@@ -16,7 +16,8 @@ from upwhisk.common.model.placed import Placed
 
 class Progress(msgspec.Struct, omit_defaults=True):
     """`index` of the component to run next, or running (`current`, with its `payload`); `done`: ids so far, in
-    order; `duration`: their sum, ms; `memory`: the largest of their limits, MB."""
+    order; `duration`: their sum, ms; `memory`: the largest of their limits, MB; `steps`: actions so far, those of nested
+    sequences counted one by one; `started_ms`: when it began, ms since the epoch."""
 
     index: int = 0
     current: ActivationId | None = None
@@ -24,6 +25,8 @@ class Progress(msgspec.Struct, omit_defaults=True):
     done: list[ActivationId] = msgspec.field(default_factory=list)
     duration: int = 0
     memory: int = 0
+    steps: int = 0
+    started_ms: int = 0
 
 
 encode_progress = msgspec.json.Encoder().encode
@@ -31,9 +34,15 @@ encode_progress = msgspec.json.Encoder().encode
 decode_progress = msgspec.json.Decoder(Progress).decode
 
 
-def record_of(
-    message: ActivationMessage, progress: Progress, response: Response, *, start_ms: int, now_ms: int
-) -> Activation:
+def memory_of(record: Activation) -> int:
+    """What its `limits` say, MB; 0 if they do not."""
+    limits = next((note.value for note in record.annotations if note.key == "limits"), None)
+    memory = limits.get("memory") if isinstance(limits, dict) else getattr(limits, "memory", None)
+    return memory if isinstance(memory, int) else 0
+
+
+def record_of(message: ActivationMessage, progress: Progress, response: Response, *, now_ms: int) -> Activation:
+    start_ms = progress.started_ms
     limits = ActionLimits(
         timeout=message.demand.timeout_ms,
         memory=progress.memory or message.demand.memory_mb,

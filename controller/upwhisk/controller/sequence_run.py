@@ -13,18 +13,19 @@ from typing import Any, Protocol
 import structlog
 
 from upwhisk.common.clock import Clock
-from upwhisk.common.errors import HttpError, Unavailable, UpwhiskError
+from upwhisk.common.errors import HttpError, StoreUnavailable, Unavailable, UpwhiskError
 from upwhisk.common.ids import ActivationId, new_activation_id
 from upwhisk.common.messages import ActivationMessage
 from upwhisk.common.model.activation import Activation, Response, Status, decode_record, failed
-from upwhisk.common.model.identity import UNLIMITED, Identity
+from upwhisk.common.model.identity import Identity
 from upwhisk.common.names import EntityName
 from upwhisk.common.retry import kept_trying
 from upwhisk.common.spi.store import ArtifactStore
 from upwhisk.controller.accept import message_of, refused_record
 from upwhisk.controller.admission import Admission
 from upwhisk.controller.catalog import Catalog, ResolvedAction
-from upwhisk.controller.sequence_record import Progress, encode_progress, record_of
+from upwhisk.controller.known_limits import KnownLimits
+from upwhisk.controller.sequence_record import Progress, encode_progress, memory_of, record_of
 from upwhisk.loadbalancer.balancer import Balancer
 
 log = structlog.get_logger(__name__)
@@ -44,6 +45,7 @@ class SequencePorts:
     balancer: Balancer
     clock: Clock
     admission: Admission
+    limits: KnownLimits
     max_length: int
 
 
@@ -73,7 +75,7 @@ class SequenceRun:
         self._under_way = under_way
 
     async def to_end(self) -> Activation:
-        started_ms = self._ports.clock.now_ms()
+        self._progress.started_ms = self._progress.started_ms or self._ports.clock.now_ms()
         try:
             response = await self._components()
         except _Ended as ended:
@@ -81,9 +83,7 @@ class SequenceRun:
         except UpwhiskError as error:
             log.error("sequence failed", action="sequence.failed", id=self.message.activation_id, reason=str(error))
             response = failed(Status.WHISK_ERROR, FAILED)
-        return record_of(
-            self.message, self._progress, response, start_ms=started_ms, now_ms=self._ports.clock.now_ms()
-        )
+        return record_of(self.message, self._progress, response, now_ms=self._ports.clock.now_ms())
 
     async def _components(self) -> Response:
         action = await self._resolve_self()
@@ -95,8 +95,6 @@ class SequenceRun:
         while self._progress.index < len(action.components):
             if response is not None and _stops(response):
                 return response
-            if len(self._progress.done) >= self._ports.max_length:
-                raise _Ended(failed(Status.APPLICATION_ERROR, TOO_MANY))
             response = await self._next(await self._caller(), action, payload)
             payload = response.result
         if response is None:
@@ -120,27 +118,39 @@ class SequenceRun:
             return None
 
     async def _caller(self) -> Identity:
-        if self._identity is None:
-            message, subjects = self.message, self._ports.store.subjects
-            limits = await kept_trying(lambda: subjects.limits(message.namespace), what="limits of a namespace")
-            self._identity = Identity(
-                message.subject, message.namespace, message.namespace_uuid, limits or UNLIMITED
-            )
-        return self._identity
+        """With what its namespace may use now; while that cannot be read, with what it might last."""
+        message, known = self.message, self._identity
+        try:
+            limits = await self._ports.limits.of(message.namespace)
+        except StoreUnavailable:
+            if known is not None:
+                return known
+            limits = await kept_trying(lambda: self._ports.limits.of(message.namespace), what="limits of a namespace")
+        if known is None or known.limits != limits:
+            known = self._identity = Identity(message.subject, message.namespace, message.namespace_uuid, limits)
+        return known
 
     async def _next(self, caller: Identity, action: ResolvedAction, payload: Any) -> Response:
         """Dispatch the component at the present index and wait for its record."""
         component = await self._admitted(caller, action.components[self._progress.index], payload)
+        await self._count(component)
         message = self._message(caller, component, payload)
         self._progress.current = message.activation_id
         self._progress.payload = payload
-        self._progress.memory = max(self._progress.memory, component.action.limits.memory)
+        if not component.is_sequence:
+            self._progress.memory = max(self._progress.memory, component.action.limits.memory)
         problem = self._ports.admission.limits_problem(caller, component)
         if problem is not None:
             return self._advance(await self._refuse(message, problem))
         return await self._await_record(
             message.activation_id, await self._dispatch(caller, message, component)
         )
+
+    async def _count(self, component: ResolvedAction) -> None:
+        """What was short when the sequence was stored may have grown, even to hold itself."""
+        self._progress.steps += await self._ports.admission.steps(component)
+        if self._progress.steps > self._ports.max_length:
+            raise _Ended(failed(Status.APPLICATION_ERROR, TOO_MANY))
 
     async def _admitted(self, caller: Identity, name: EntityName, payload: Any) -> ResolvedAction:
         """What was allowed when the sequence was accepted may not be any more."""
@@ -217,6 +227,7 @@ class SequenceRun:
         progress = self._progress
         progress.done.append(record.activation_id)
         progress.duration += record.duration or 0
+        progress.memory = max(progress.memory, memory_of(record))
         progress.current = None
         progress.index += 1
         return record.response

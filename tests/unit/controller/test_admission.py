@@ -10,7 +10,7 @@ import pytest
 from fakes.rig import GUEST, ActionLimits, Rig, rig, succeeded
 from fakes.until import until
 
-from upwhisk.common.errors import NotAuthorized, NotYetAvailable
+from upwhisk.common.errors import NotAuthorized, NotYetAvailable, Unavailable
 from upwhisk.common.model.action import Action, Exec
 from upwhisk.common.model.identity import Identity, NamespaceLimits
 from upwhisk.common.model.package import Package
@@ -29,6 +29,14 @@ async def call(platform: Rig, identity: Identity, name: str, payload: dict[str, 
     action = await platform.catalog.resolve(EntityName("guest", None, name))
     assert action is not None
     return await platform.invocations.invoke(Call(identity, action, payload or {}, "tid", True, 5000, None))
+
+
+async def limited(platform: Rig, **limits: Any) -> Identity:
+    """The guest, with these limits of its namespace from now on."""
+    made = NamespaceLimits(**limits)
+    await platform.store.subjects.put_limits("guest", made)
+    platform.limits.forget()
+    return Identity("guest", "guest", GUEST.uuid, made)
 
 
 async def refused_with(platform: Rig, identity: Identity, name: str, payload: dict[str, Any] | None = None) -> str:
@@ -99,7 +107,7 @@ async def test_kinds_and_memory_of_a_namespace_bind_components_and_rules_too() -
     async with rig() as platform:
         await platform.action("big", limits=ActionLimits(memory=512))
         await platform.action("seq", "big")
-        small = Identity("guest", "guest", GUEST.uuid, NamespaceLimits(max_action_memory=256))
+        small = await limited(platform, max_action_memory=256)
         refusal = "memory size 512 MB exceeds allowed threshold of 256 MB"
         for name in ("big", "seq"):
             assert await refused_with(platform, small, name) == refusal
@@ -108,7 +116,7 @@ async def test_kinds_and_memory_of_a_namespace_bind_components_and_rules_too() -
         ended = await platform.record(str(line["activationId"]))
         assert ended is not None
         assert ended.response.result == {"error": refusal}
-        other_kind = Identity("guest", "guest", GUEST.uuid, NamespaceLimits(allowed_kinds=("sequence", "nodejs:20")))
+        other_kind = await limited(platform, allowed_kinds=("sequence", "nodejs:20"))
         for name in ("big", "seq"):
             with pytest.raises(NotAuthorized, match=r"actions of kind 'python:3\.11'"):
                 await call(platform, other_kind, name)
@@ -122,7 +130,7 @@ async def test_a_refused_component_has_its_own_record() -> None:
     async with rig() as platform:
         await platform.action("big", limits=ActionLimits(memory=512))
         await platform.action("seq", "big")
-        small = Identity("guest", "guest", GUEST.uuid, NamespaceLimits(max_action_memory=256))
+        small = await limited(platform, max_action_memory=256)
         record = (await call(platform, small, "seq")).record
         assert record is not None
         inner = await platform.record(record.logs[0])
@@ -189,3 +197,100 @@ async def test_after_a_crash_a_sequence_is_bound_by_what_its_namespace_may_use_n
         assert record is not None
         assert "exceeds allowed threshold of 256 MB" in record.response.result["error"]
         assert [name for name, _ in second.node.ran] == ["held"]
+
+
+@pytest.mark.parametrize("limits", [{"max_action_memory": 128}, {"allowed_kinds": ("sequence", "nodejs:20")}])
+async def test_a_running_sequence_is_bound_by_what_changes_meanwhile(limits: dict[str, Any]) -> None:
+    async with rig() as platform:
+        await platform.action("first")
+        await platform.action("second")
+        await platform.action("seq", "first", "second")
+        platform.node.behaviours["first"] = lambda message: None
+        task = asyncio.create_task(call(platform, GUEST, "seq"))
+        await until(lambda: bool(platform.node.held))
+        await limited(platform, **limits)
+        platform.node.answer(platform.node.held[0], succeeded({}))
+        record = (await task).record
+        assert record is not None
+        assert record.response.status == "application error"
+        assert [name for name, _ in platform.node.ran] == ["first"]
+
+
+async def test_sequences_that_hold_each_other_end() -> None:
+    """Two callers may store them at the same moment."""
+    async with rig() as platform:
+        await platform.action("a", "b")
+        await platform.action("b", "a")
+        assert await refused_with(platform, GUEST, "a") == "Too many actions in the sequence."
+        assert not platform.sequences.open
+        assert platform.node.ran == []
+
+
+async def test_actions_of_nested_sequences_count_one_by_one() -> None:
+    async with rig() as platform:
+        await platform.action("x")
+        await platform.action("thirty", *["x"] * 30)
+        await platform.action("both", "thirty", "x", "thirty")
+        record = (await call(platform, GUEST, "both")).record
+        assert record is not None
+        assert record.response.result == {"error": "Too many actions in the sequence."}
+        assert len(record.logs) == 2, "what was within the limit has run"
+        assert len(platform.node.ran) == 31
+
+
+async def test_the_memory_of_nested_components_is_told() -> None:
+    async with rig() as platform:
+        await platform.action("big", limits=ActionLimits(memory=512))
+        await platform.action("small", limits=ActionLimits(memory=128))
+        await platform.action("inner", "big")
+        await platform.action("outer", "inner", "small")
+        record = (await call(platform, GUEST, "outer")).record
+        assert record is not None
+        limits = next(note.value for note in record.annotations if note.key == "limits")
+        assert limits.memory == 512
+
+
+async def test_too_many_sequences_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("upwhisk.controller.sequence.MOST_OPEN", 1)
+    async with rig() as platform:
+        await platform.action("held")
+        await platform.action("seq", "held")
+        platform.node.behaviours["held"] = lambda message: None
+        task = asyncio.create_task(call(platform, GUEST, "seq"))
+        await until(lambda: bool(platform.node.held))
+        with pytest.raises(Unavailable, match="1 sequences are under way"):
+            await call(platform, GUEST, "seq")
+        (line,) = await fire(platform, GUEST, "seq")
+        assert (line["statusCode"], line["success"]) == (3, False)
+        platform.node.answer(platform.node.held[0], succeeded({}))
+        assert (await task).record is not None
+
+
+async def test_a_namespace_that_keeps_no_records_keeps_none_of_its_triggers() -> None:
+    async with rig() as platform:
+        await platform.action("plain")
+        quiet = await limited(platform, store_activations=False)
+        links = {"guest/r": RuleLink(Reference("guest", "plain"), "active")}
+        fired = await platform.fires.fire(quiet, Trigger(name=TRIGGER, rules=links), {}, {}, "tid")
+        assert fired is not None
+        await until(lambda: bool(platform.node.ran) and not platform.balancer.in_flight)
+        assert await platform.record(fired) is None
+
+
+async def test_a_resumed_sequence_began_when_it_began() -> None:
+    async with rig() as first:
+        await first.action("held")
+        await first.action("seq", "held", "held")
+        first.node.behaviours["held"] = lambda message: None
+        action = await first.catalog.resolve(EntityName("guest", None, "seq"))
+        assert action is not None
+        invoked = await first.invocations.invoke(Call(GUEST, action, {}, "tid", False, 5000, None))
+        await until(lambda: bool(first.node.held))
+        began = first.node.held[0].accepted_ms
+    async with rig(first.store) as second:
+        await asyncio.sleep(0.05)
+        await second.recovery.run()
+        await until(lambda: not second.sequences.open)
+        record = await second.record(invoked.activation_id)
+        assert record is not None
+        assert record.start <= began + 20, "not when it was taken up again"

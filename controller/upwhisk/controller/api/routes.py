@@ -69,6 +69,7 @@ def _operator_routes(operators: OperatorsApi) -> tuple[Route, ...]:
         Route("GET", "/invokers", operators.invokers, Access.OPERATOR),
         Route("GET", "/invokers/healthy/count", operators.healthy_count, Access.OPERATOR),
         Route("GET", "/invokers/ready", operators.ready, Access.OPERATOR),
+        Route("POST", "/disable", LaterApi().disable, Access.OPERATOR),
         Route("GET", "/activation", operators.activations, Access.OPERATOR),
         Route("GET", "/activation/count", operators.activation_count, Access.OPERATOR),
     )

@@ -65,7 +65,12 @@ class RuleWriter:
         rule = await self._catalog.put(rule)
         if stored is not None and stored.trigger != trigger:
             await self._unlink(stored)
-        await self._link(rule, status)
+        try:
+            await self._link(rule, status)
+        except Conflict:
+            if stored is None:  # else whoever tries again finds it, without its status
+                await self._catalog.delete(rule)
+            raise
         return rule, status
 
     async def delete(self, name: EntityName) -> Rule:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import random
 from collections.abc import Callable
 from typing import Final
 
@@ -21,6 +23,9 @@ from upwhisk.controller.entities.actions import EXISTS
 from upwhisk.controller.json_body import decode_as
 
 _ATTEMPTS: Final = 32
+_PAUSE_S: Final = 0.01
+_LOCKS: Final = 64
+"""Triggers share them."""
 Links = dict[str, RuleLink]
 
 
@@ -29,6 +34,7 @@ class TriggerWriter:
         self._catalog = catalog
         self._limits = limits
         self._clock = clock
+        self._links = tuple(asyncio.Lock() for _ in range(_LOCKS))
 
     async def put(self, identity: Identity, name: EntityName, body: bytes, *, overwrite: bool) -> Trigger:
         """Rules survive an update."""
@@ -65,17 +71,18 @@ class TriggerWriter:
 
         Repeated on the newest revision when somebody else writes the trigger meanwhile, so no link is lost.
         """
-        for _ in range(_ATTEMPTS):
-            trigger = await self._catalog.find(Trigger, name)
-            if trigger is None:
-                return None
-            links = change(dict(trigger.rules))
-            if links == trigger.rules:
-                return trigger
-            try:
-                return await self._catalog.put(msgspec.structs.replace(trigger, rules=links))
-            except Conflict:
-                continue
+        async with self._links[hash(name) % _LOCKS]:  # those of this controller wait for each other
+            for attempt in range(_ATTEMPTS):
+                trigger = await self._catalog.find(Trigger, name)
+                if trigger is None:
+                    return None
+                links = change(dict(trigger.rules))
+                if links == trigger.rules:
+                    return trigger
+                try:
+                    return await self._catalog.put(msgspec.structs.replace(trigger, rules=links))
+                except Conflict:
+                    await self._clock.sleep(random.uniform(0, _PAUSE_S * attempt))  # noqa: S311 - spreads attempts
         raise Conflict(CONCURRENT)
 
 
