@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import sys
 import threading
@@ -22,6 +23,7 @@ from crash.verdict import Seen, kinds, violations
 
 RECOVERED_S = 60.0
 _QUIET_S = 60.0
+_LISTED_EVERY = 5
 _BETWEEN_S = (0.2, 1.5)
 EXCUSES = (
     "on a node that was lost",
@@ -84,7 +86,14 @@ class Story:
                 continue
             second = maker.make(queue.pop()) if queue and number % 3 == 2 else None
             self._one(fault, second)
+            if number % _LISTED_EVERY == 0:
+                self._list()
             time.sleep(self._choice.uniform(*_BETWEEN_S))
+
+    def _list(self) -> None:
+        """The stand-in indexes when somebody lists: all of a storm at its end would take it minutes."""
+        with contextlib.suppress(OSError):
+            self._fleet.client.call("GET", "/_/activations?limit=1")
 
     def _one(self, fault: Fault, second: Fault | None) -> None:
         began = time.monotonic()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from fakes.logbus import Broker, LogBus
 from fakes.virtual_time import LoopClock
 
 from upwhisk.backends.nodes.memory import MemoryRegistry
+from upwhisk.common.errors import UpwhiskError
 from upwhisk.common.forms import Unreadable
 from upwhisk.common.ids import NodeId, new_instance_id
 from upwhisk.common.messages import ActivationMessage
@@ -152,7 +154,8 @@ class FleetNode:
         """As `InvokerNode` does it."""
         self.drains.stopping = True
         self.consumer.return_new()
-        await self.heartbeat.beat()
+        with contextlib.suppress(UpwhiskError):  # as `InvokerNode.drain`
+            await self.heartbeat.beat()
         await self.consumer.wait_idle(5.0)
         await self.heartbeat.aclose()
         await self.consumer.aclose()

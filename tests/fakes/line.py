@@ -55,6 +55,9 @@ class Line(NodeRegistry):
     async def nodes(self) -> tuple[NodeReport, ...]:
         return await self._ask().nodes()
 
+    async def report(self, node: NodeId) -> NodeReport | None:
+        return await self._ask().report(node)
+
     def watch(self, watcher: Watcher) -> Callable[[], None]:
         def seen(reports: tuple[NodeReport, ...]) -> None:
             if not self._is_cut:

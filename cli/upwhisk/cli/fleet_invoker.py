@@ -26,6 +26,7 @@ from upwhisk.cli.node_runtimes import NodeRuntimes
 from upwhisk.cli.processes import StopSignal, tell_manager
 from upwhisk.cli.version import installed_version
 from upwhisk.common.clock import SystemClock
+from upwhisk.common.errors import ConfigurationError
 from upwhisk.common.plugins import load
 from upwhisk.common.settings import Settings
 from upwhisk.controller.api.server import ListenerSecurity
@@ -64,11 +65,13 @@ class FleetInvoker:
             node, found = await self._start(stack, security)
             ready(found)
             tell_manager("READY=1")
-            await self._stop.wait()
+            await self._stop.wait(node.displaced)
             tell_manager("STOPPING=1")
             log.info("stopping", action="invoker.draining", deadline_s=settings.server.drain_s)
             if not await node.drain(settings.server.drain_s):
                 log.warning("ended what still ran", action="invoker.drain_late", deadline_s=settings.server.drain_s)
+            if node.displaced.is_set():
+                raise ConfigurationError("node.name", f"another process has taken the name '{settings.node.name}' of this node")
 
     async def _start(self, stack: AsyncExitStack, security: ListenerSecurity) -> tuple[InvokerNode, InvokerReady]:
         settings = self._settings

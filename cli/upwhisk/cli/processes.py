@@ -38,8 +38,14 @@ class StopSignal:
             os._exit(130)
         self._asked.set()
 
-    async def wait(self) -> None:
-        await self._asked.wait()
+    async def wait(self, *others: asyncio.Event) -> None:
+        """For the signal, or for one of `others`."""
+        waiting = [asyncio.ensure_future(each.wait()) for each in (self._asked, *others)]
+        try:
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for each in waiting:
+                each.cancel()
 
 
 def tell_manager(text: str) -> None:

@@ -71,6 +71,8 @@ class InvokerNode(Resource):
         self._heartbeat: Heartbeat | None = None
         self._drains: Drains | None = None
         lease_s = settings.node.lease_s if parts.journal is None else math.inf
+        self.displaced = asyncio.Event()
+        """Set when another process has taken this node's name: there is nothing left to do but to end."""
         self.standing = Standing(lease_s, seconds_since_boot, new_instance_id())
 
     @property
@@ -85,7 +87,7 @@ class InvokerNode(Resource):
     async def start(self) -> None:
         parts, settings = self._parts, self._settings
         if parts.journal is None:
-            await take_name(parts.registry, NodeId(settings.node.name), settings.node.lease_s, parts.clock)
+            await self._take_name()
         await parts.factory.start()
         memory_mb = settings.node.memory_mb or machine_memory_mb() // 2
         node = NodeId(settings.node.name)
@@ -98,9 +100,16 @@ class InvokerNode(Resource):
         await self.pool.start()
         await self._consumer.start()
         await drains.look()
+        if parts.journal is None:
+            await self._take_name()  # once more: starting took its time
+        self._heartbeat.on_displaced(self.displaced.set)
         await self._heartbeat.start()
         self._heartbeat.go_on(parts.clock)
         log.info("node ready", action="invoker.ready", node=node, memory_mb=memory_mb, network=self.default_network)
+
+    async def _take_name(self) -> None:
+        node, parts = self._settings.node, self._parts
+        await take_name(parts.registry, NodeId(node.name), node.lease_s, parts.clock)
 
     def _runner(self, node: NodeId) -> Runner:
         parts = self._parts
@@ -172,6 +181,7 @@ class InvokerNode(Resource):
             images=abilities.images,
             tells_starts=True,
             home=home() if self._parts.journal is None else "",
+            lease_s=self._settings.node.lease_s if self._parts.journal is None else 0.0,
         )
 
     def phase_of(self, id: str) -> str | None:

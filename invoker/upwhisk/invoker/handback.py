@@ -135,6 +135,10 @@ class BusHandback(Handback):
     def goes_on(self, message: ActivationMessage) -> bool:
         return True
 
+    def runs_again(self, message: ActivationMessage) -> bool:
+        """Controllers who do not know that it may have started do not ask to be told of starts."""
+        return message.tells_start and super().runs_again(message)
+
     def _why_not(self, message: ActivationMessage | Unreadable) -> str:
         if isinstance(message, Unreadable):
             return f"this node cannot read it: {message.reason}"

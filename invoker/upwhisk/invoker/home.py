@@ -18,6 +18,7 @@ _SLACK_S = 2.0
 """How much later than its lease the registry may take a node for dead."""
 _LOOK_S = 0.25
 _ENDED = frozenset("ZX")
+_HIDDEN = "hidden"
 
 
 def home() -> str:
@@ -31,7 +32,7 @@ def has_ended(other: str) -> bool:
     ours, theirs = home().split("/"), other.split("/")
     if len(theirs) != len(ours) or theirs[:2] != ours[:2] or not theirs[2].isdigit():
         return False
-    return _began(int(theirs[2])) != theirs[3]
+    return _began(int(theirs[2])) not in (theirs[3], _HIDDEN)
 
 
 def _began(pid: int) -> str:
@@ -39,16 +40,27 @@ def _began(pid: int) -> str:
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
-        return ""
+        return _HIDDEN if _is_there(pid) else ""
     return "" if fields[0] in _ENDED else fields[19]
+
+
+def _is_there(pid: int) -> bool:
+    """Asked otherwise: `/proc` may hide processes of other users."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 async def take_name(registry: NodeRegistry, node: NodeId, lease_s: float, clock: Clock) -> None:
     """Return when no other process has this name. One that died without a word is dead after its lease, or at once
     where we can see it. `ConfigurationError`: it lives, so it keeps the name."""
-    deadline = clock.monotonic() + lease_s + _SLACK_S
+    began = clock.monotonic()
     while (other := await _holder(registry, node)) is not None and not has_ended(other.home):
-        if clock.monotonic() >= deadline:
+        if clock.monotonic() >= began + max(lease_s, other.lease_s) + _SLACK_S:
             where = f" at {other.address}" if other.address else ""
             text = f"a node '{node}' is there already{where}; give this one a name of its own (--name), or stop the other"
             raise ConfigurationError("node.name", text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import msgspec
@@ -9,6 +10,7 @@ import structlog
 
 from upwhisk.common.clock import Clock
 from upwhisk.common.errors import UpwhiskError
+from upwhisk.common.ids import NodeId, process_of
 from upwhisk.common.resource import Resource
 from upwhisk.common.spi.nodes import NodeRegistry, NodeReport, NodeState
 from upwhisk.common.tasks import TaskOwner
@@ -29,6 +31,14 @@ class Pace:
     ttl_s: float
 
 
+class Displaced(UpwhiskError):
+    """Another process has this node's name."""
+
+    def __init__(self, node: NodeId) -> None:
+        self.node = node
+        super().__init__(f"another process has the name of node '{node}'")
+
+
 class Heartbeat(Resource):
     """Joins at `start`, renews at its pace, leaves at `aclose`. `base` holds what does not change."""
 
@@ -41,6 +51,8 @@ class Heartbeat(Resource):
         self._standing = standing
         self._drains = drains
         self._pace = pace
+        self._has_joined = False
+        self._displaced: Callable[[], None] = lambda: None
         self._tasks = TaskOwner("heartbeat")
 
     async def start(self) -> None:
@@ -49,20 +61,36 @@ class Heartbeat(Resource):
     def go_on(self, clock: Clock) -> None:
         self._tasks.start(self._go_on(clock), "heartbeat")
 
+    def on_displaced(self, notify: Callable[[], None]) -> None:
+        self._displaced = notify
+
     async def aclose(self) -> None:
         await self._tasks.aclose(grace_s=0.0)
         self._standing.resign()
         try:
-            await self._registry.leave(self._base.node)
+            if not await self._is_displaced():
+                await self._registry.leave(self._base.node)
         except UpwhiskError as error:
             log.warning("did not leave", action="heartbeat.leave", reason=str(error))
 
     async def beat(self) -> None:
+        """`Displaced` if another process has taken the name: this one is no member any more, and will not be one."""
+        if await self._is_displaced():
+            self._standing.resign()
+            raise Displaced(self._base.node)
         if self._standing.lapse():
             log.warning("membership was lost", action="heartbeat.lapsed", incarnation=self._standing.incarnation)
         sent_at = self._standing.now()
         await self._registry.heartbeat(self._report(), ttl_s=self._pace.ttl_s)
         self._standing.renewed(sent_at)
+
+    async def _is_displaced(self) -> bool:
+        """It may have been away for so long that its name was free."""
+        if not self._has_joined:
+            self._has_joined = True
+            return False
+        found = await self._registry.report(self._base.node)
+        return found is not None and process_of(found.incarnation) != process_of(self._standing.incarnation)
 
     def _report(self) -> NodeReport:
         keys = self._pool.state.warm_keys()
@@ -82,5 +110,9 @@ class Heartbeat(Resource):
             try:
                 await self._drains.look()
                 await self.beat()
+            except Displaced as displaced:
+                log.error("another process has this node's name", action="heartbeat.displaced", node=displaced.node)
+                self._displaced()
+                return
             except UpwhiskError as error:
                 log.warning("heartbeat failed", action="heartbeat.failed", reason=str(error))

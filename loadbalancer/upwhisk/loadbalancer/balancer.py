@@ -186,6 +186,8 @@ class Balancer(Resource):
         self.came_back["returned"] += 1
         if isinstance(answer, Returned) and answer.started:
             pending.message.attempt = answer.attempt + 1
+        if pending.wait_until is not None:
+            pending.wait_until = self._clock.monotonic() + self._settings.max_wait_s
         if isinstance(answer, Unreadable) or answer.unread:
             self._view.report_outcome(answer.node, Outcome.PLATFORM_ERROR)
         self._waiting.push_returned(pending)

@@ -19,7 +19,7 @@ class Door:
         self._waiting = waiting
         self._clock = clock
         self._refused = refused
-        self._answered_at = clock.monotonic()
+        self._answered_at = self._tried_at = clock.monotonic()
         self.lease_s = math.inf
 
     def answered(self) -> None:
@@ -36,14 +36,18 @@ class Door:
         if not self._view.nodes:
             self._refused["no_node"] += 1
             return "there is no node"
-        if waits and in_flight and (stalled := self._stalled()) is not None:
+        if waits and (stalled := self._stalled(in_flight)) is not None:
             self._refused["stalled"] += 1
             return stalled
         return self._waiting.refusal(namespace, count, waits=waits) if self._waiting.has_line else None
 
-    def _stalled(self) -> str | None:
+    def _stalled(self, in_flight: int) -> str | None:
         """Why nodes start nothing, if so: without the registry they do not know whether they are members still. A node that
-        answers can reach it, though we cannot."""
-        if self._clock.monotonic() - self._answered_at < self.lease_s or (why := self.away()) is None:
+        answers can reach it, though we cannot; so one caller in each lease is let in, to find out."""
+        now = self._clock.monotonic()
+        if now - self._answered_at < self.lease_s or (why := self.away()) is None:
+            return None
+        if not in_flight or now - self._tried_at >= self.lease_s:
+            self._tried_at = now
             return None
         return f"nodes start nothing while the node registry is out of reach ({why})"

@@ -25,6 +25,9 @@ class Scaled(NodeRegistry):
     async def leave(self, node: NodeId) -> None:
         await self.inner.leave(node)
 
+    async def report(self, node: NodeId) -> NodeReport | None:
+        return await self.inner.report(node)
+
     async def nodes(self) -> tuple[NodeReport, ...]:
         return await self.inner.nodes()
 

@@ -18,7 +18,15 @@ from services.ports import free_ports
 
 from upwhisk.backends.store.couchdb_answers import Answer, delay_s, reason_of
 from upwhisk.backends.store.couchdb_body import CHUNK, Base64, Body, body_of
-from upwhisk.backends.store.couchdb_client import RETRY_S, Call, CouchClient, Denied, Unreached, escaped
+from upwhisk.backends.store.couchdb_client import (
+    CONNECTIONS,
+    RETRY_S,
+    Call,
+    CouchClient,
+    Denied,
+    Unreached,
+    escaped,
+)
 from upwhisk.backends.store.couchdb_reach import GRACE_S, Reach
 from upwhisk.common.clock import SystemClock
 from upwhisk.common.errors import ConfigurationError, StoreUnavailable
@@ -124,6 +132,38 @@ async def test_one_slow_request_among_others_is_left_alone(monkeypatch: pytest.M
                 task.cancel()
             await asyncio.gather(listening, slow, return_exceptions=True)
             await client.aclose()
+
+
+async def test_slow_requests_on_every_connection_are_no_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The small question has a connection of its own; a refusal is an answer, too."""
+    monkeypatch.setattr("upwhisk.backends.store.couchdb_reach.SILENT_S", 0.1)
+    monkeypatch.setattr("upwhisk.backends.store.couchdb_reach.ANSWER_S", 0.5)
+    clock = SystemClock()
+    react = lambda asked: Hang() if asked.path.endswith("/id") else Say(429)  # noqa: E731
+    async with scripted(ScriptedCouch(react=react)) as couch:
+        client = CouchClient(CouchDBSettings(url=couch.url), Reach(clock), clock)
+        await client.open()
+        small = Call(method="GET", path="/small", apart=True, optional=True)
+        listening = asyncio.create_task(client.reach.listen(lambda lane: client.send(small)))
+        slow = [asyncio.create_task(client.send(msgspec.structs.replace(GET, timeout_s=60.0))) for _ in range(CONNECTIONS)]
+        try:
+            await until(lambda: len([one for one in couch.asked if one.path.endswith("/small")]) >= 3)
+            assert not any(one.done() for one in slow)
+        finally:
+            for task in (listening, *slow):
+                task.cancel()
+            await asyncio.gather(listening, *slow, return_exceptions=True)
+            await client.aclose()
+
+
+async def test_a_lane_that_fails_hurries_the_other_not() -> None:
+    clock = SystemClock()
+    async with scripted(ScriptedCouch(react=lambda asked: Say(200))) as couch:
+        client = CouchClient(CouchDBSettings(url=couch.url), Reach(clock), clock)
+        client.reach.failed("write", "its disk is full")
+        assert client.reach.fails("write")
+        assert not client.reach.fails("read")
+        assert client.reach.is_failing
 
 
 async def test_no_answer_in_time() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from fakes.clock import HastyClock
@@ -34,6 +35,13 @@ def test_who_lives_and_who_does_not() -> None:
     assert has_ended(ended_home())
     for unknown in ("", "a/b", f"another/{namespace}/{pid}/1", f"{boot}/pid:[1]/{pid}/1", f"{boot}/{namespace}/x/1"):
         assert not has_ended(unknown), unknown
+
+
+def test_a_process_that_proc_hides_lives(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`hidepid`: other users' processes are not shown."""
+    mine = home()
+    monkeypatch.setattr("upwhisk.invoker.home.Path", lambda path: Path("/nonexistent") if path.endswith("/stat") else Path(path))
+    assert not has_ended(mine.rpartition("/")[0] + "/1")
 
 
 async def test_a_name_that_is_free_or_was_a_dead_process() -> None:

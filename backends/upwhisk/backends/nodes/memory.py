@@ -85,6 +85,10 @@ class MemoryRegistry(NodeRegistry):
     async def nodes(self) -> tuple[NodeReport, ...]:
         return self._picture()
 
+    async def report(self, node: NodeId) -> NodeReport | None:
+        member = self._members.get(node)
+        return None if member is None else member.report
+
     def watch(self, watcher: Watcher) -> Callable[[], None]:
         token = object()
         self._watchers[token] = watcher

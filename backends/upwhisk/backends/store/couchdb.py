@@ -140,10 +140,10 @@ class CouchStore(DocumentStore):
         """The cheapest read and write that there are."""
         path = self._client.database("activations")
         if lane == "read":
-            await self._client.send(Call(method="GET", path=path))
+            await self._client.send(Call(method="GET", path=path, apart=True))
         else:
             probe = body_of({"probe": True})  # a document of its own in each database copy; it never conflicts
-            await self._client.send(Call(method="PUT", path=f"{path}/_local/upwhisk-probe", body=probe, lane="write"))
+            await self._client.send(Call(method="PUT", path=f"{path}/_local/upwhisk-probe", body=probe, lane="write", apart=True))
 
 
 async def _as_administrator(settings: CouchDBSettings, work: Callable[[CouchClient], Awaitable[T]]) -> T:

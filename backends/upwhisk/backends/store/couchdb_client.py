@@ -53,7 +53,8 @@ class Denied(StoreUnavailable):
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
     """`path`: below the server's URL, escaped. `raw`: the answer is no JSON. `optional`: a refusal says nothing about
-    what else the user may; it is asked once. `unbuffered`: what is sent of the answer has to arrive at once."""
+    what else the user may; it is asked once. `unbuffered`: what is sent of the answer has to arrive at once. `apart`: it
+    does not wait for a connection that others use."""
 
     method: str
     path: str
@@ -64,6 +65,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     raw: bool = False
     optional: bool = False
     unbuffered: bool = False
+    apart: bool = False
 
 
 def escaped(text: str) -> str:
@@ -102,7 +104,7 @@ class CouchClient:
         )
         # Feeds wait for minutes: with connections of their own they take none away from requests.
         self._session = _session(headers, context, CONNECTIONS)
-        self._feeds = _session(headers, context, 4)
+        self._feeds = _session(headers, context, 8)
 
     async def aclose(self) -> None:
         sessions, self._session, self._feeds = (self._session, self._feeds), None, None
@@ -142,11 +144,12 @@ class CouchClient:
 
     async def _attempt(self, call: Call) -> Answer:
         """While CouchDB fails nobody waits for long, and who waits already is told when it turns out that it is silent."""
-        limit_s = min(call.timeout_s, ANSWER_S) if self.reach.is_failing else call.timeout_s
+        limit_s = min(call.timeout_s, ANSWER_S) if self.reach.fails(call.lane) else call.timeout_s
+        session = self._feeds if call.apart else self._session
         timeout = aiohttp.ClientTimeout(total=limit_s, sock_connect=_CONNECT_S)
         try:
             async with self.reach.asking(call.lane):
-                return await self._exchange(self._session, call, timeout)
+                return await self._exchange(session, call, timeout)
         except TimeoutError as error:
             raise _Failed.of(error) from None
 
@@ -156,6 +159,7 @@ class CouchClient:
         if session is None:
             raise unavailable("it is closed")
         answer = await self._ask(session, call, timeout)
+        self.reach.heard()
         if answer.status in TEMPORARY:
             raise _Failed(f"it answers {reason_of(answer)}", uncertain=True)
         if answer.status in DENIED:

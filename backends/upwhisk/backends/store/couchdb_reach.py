@@ -34,12 +34,19 @@ class Reach:
         self._failing: dict[Lane, tuple[float, str]] = {}
         self._asking: dict[asyncio.Timeout, tuple[Lane, float]] = {}
         """Requests under way, and since when."""
-        self._heard_at = -1e9
+        self._heard_at = clock.monotonic()
         self._wake = asyncio.Event()
 
     @property
     def is_failing(self) -> bool:
         return bool(self._failing)
+
+    def fails(self, lane: Lane) -> bool:
+        return lane in self._failing
+
+    def heard(self) -> None:
+        """Some answer came, be it a refusal: there is somebody."""
+        self._heard_at = self._clock.monotonic()
 
     @property
     def reason(self) -> str | None:
@@ -67,7 +74,6 @@ class Reach:
                 del self._asking[patience]
 
     def answered(self, lane: Lane) -> None:
-        self._heard_at = self._clock.monotonic()
         if self._failing and self._failing.pop(lane, None) is not None:
             log.info("CouchDB works again", action="store.couchdb_works", lane=lane)
 
@@ -82,6 +88,8 @@ class Reach:
                 async with asyncio.timeout(ANSWER_S):
                     await ask("read")
             except (TimeoutError, StoreUnavailable):
+                if not self._is_silent():
+                    continue
                 self._break_off(f"CouchDB has not answered anything for {self._clock.monotonic() - self._heard_at:.0f} s")
 
     def _is_silent(self) -> bool:

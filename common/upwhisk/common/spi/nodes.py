@@ -32,7 +32,7 @@ class NodeReport(msgspec.Struct, frozen=True, kw_only=True):
     `incarnation`: changes with each start of the node and whenever it lost its membership; work that was sent to another
     incarnation is not started any more. `address`: where its metrics are served, empty if nowhere.
     `images`: whether it can run images that actions name. `tells_starts`: it says of all work when it starts it.
-    `home`: which process it is.
+    `home`: which process it is. `lease_s`: how long it may live without a heartbeat.
     """
 
     node: NodeId
@@ -51,6 +51,7 @@ class NodeReport(msgspec.Struct, frozen=True, kw_only=True):
     images: bool = False
     tells_starts: bool = False
     home: str = ""
+    lease_s: float = 0.0
 
 
 Watcher = Callable[[tuple[NodeReport, ...]], None]
@@ -93,6 +94,10 @@ class NodeRegistry(Resource):
     @abstractmethod
     async def nodes(self) -> tuple[NodeReport, ...]:
         """Every known node, ordered by id."""
+
+    @abstractmethod
+    async def report(self, node: NodeId) -> NodeReport | None:
+        """What this node, or another process of its name, said of itself last. Cheap."""
 
     @abstractmethod
     def watch(self, watcher: Watcher) -> Callable[[], None]:

@@ -83,8 +83,8 @@ class Ledger:
         """Whether reading began at the beginning of the topic."""
         self.pending: dict[ActivationId, Work] = {}
         self._ended: OrderedDict[ActivationId, None] = OrderedDict()
-        self._returned_before: OrderedDict[ActivationId, int] = OrderedDict()
-        """Hand-overs that a node gave back whose work was not accepted by then, but may be."""
+        self._returned_before: OrderedDict[ActivationId, tuple[int, bool]] = OrderedDict()
+        """Hand-overs that a node gave back whose work was not accepted by then, but may be; and whether it had started."""
         self._begun_before: OrderedDict[ActivationId, int] = OrderedDict()
         """Hand-overs that a node has started of such work. Only for its owner: who takes the log over knows nothing of it."""
 
@@ -138,9 +138,8 @@ class Ledger:
         work = self.pending.get(returned.activation_id)
         was_started = isinstance(returned, Returned) and returned.started
         if work is None:
-            before = self._returned_before.get(returned.activation_id, 0)
-            if not was_started:
-                _remember(self._returned_before, returned.activation_id, max(before, returned.dispatch))
+            before = self._returned_before.get(returned.activation_id, (0, False))
+            _remember(self._returned_before, returned.activation_id, max(before, (returned.dispatch, was_started)))
             return False
         if returned.dispatch != work.message.dispatch:
             return False
@@ -157,7 +156,7 @@ class Ledger:
         if id_ in self.pending:
             return False
         is_silent = message.tells_start and self._begun_before.get(id_) != dispatch
-        return is_silent or self._returned_before.get(id_) == dispatch
+        return is_silent or self._returned_before.get(id_) == (dispatch, False)
 
     def _completion(self, completion: Completion) -> Applied:
         id_ = completion.activation_id
@@ -221,9 +220,11 @@ class Ledger:
             id_ = message.activation_id
             if id_ in self.pending or id_ in self._ended:
                 continue
-            self.pending[id_] = work = Work(msgspec.structs.replace(message))
-            if self._returned_before.get(id_) == message.dispatch:
+            self.pending[id_] = work = Work(msgspec.structs.replace(message), message.attempt - 1)
+            returned, was_started = self._returned_before.get(id_, (-1, False))
+            if returned == message.dispatch:
                 work.message.node, work.message.incarnation = NodeId(""), ""
+                work.attempt += was_started
             elif message.node:  # it may have started: nodes do not say so of what nobody had accepted
                 work.attempt, work.begun = message.attempt, True
             applied.kept.append(id_)

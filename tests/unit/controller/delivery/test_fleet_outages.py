@@ -7,6 +7,7 @@ import asyncio
 import pytest
 from fakes.fleet import Fleet, FleetController, fleet
 from fakes.fleet_node import NODE_LEASE_S
+from fakes.fleet_steps import shut, where
 
 from upwhisk.common.errors import Unavailable
 from upwhisk.common.ids import ActivationId
@@ -226,5 +227,24 @@ async def test_a_controller_alone_without_the_registry_goes_on() -> None:
         for _ in range(20):
             await platform.pass_time(1)
             assert (await c0.invoke("echo")).record is not None
+        c0.line.is_cut = False
+        await platform.settled()
+
+
+async def test_a_controller_alone_without_the_registry_lets_callers_in_while_long_work_runs() -> None:
+    async with fleet(nodes=2) as platform:
+        c0, _ = platform.controllers
+        await platform.action("echo")
+        await platform.action("slow")
+        shut(platform, "slow", "settle")
+        slow = c0.call("slow", wait_ms=60_000)
+        await where(platform, "slow", "settle")
+        c0.line.is_cut = True
+        await platform.pass_time(NODE_LEASE_S + 5)
+        for _ in range(3):
+            assert (await c0.invoke("echo")).record is not None
+        for node in platform.nodes:
+            node.gates.open("slow", "settle")
+        assert (await slow).record is not None
         c0.line.is_cut = False
         await platform.settled()

@@ -167,6 +167,16 @@ def test_what_was_broken_off_before_its_acceptance_has_started(log: Log) -> None
     log.begin(1)
     log.give_back(1, started=True)
     assert not log.ledger.has_not_started(told)
+    log.accept(node=NodeId("a"), incarnation="a.0", dispatch=1, retry_safe=True)
+    assert (log.attempt, log.ledger.pending[ID].message.node) == (1, "")
+    assert log.hand(2, attempt=2)
+
+
+def test_an_acceptance_without_a_node_says_which_start_is_next(log: Log) -> None:
+    log.accept(attempt=3, retry_safe=True)
+    assert log.attempt == 2
+    assert not log.hand(1, attempt=2)
+    assert log.hand(1, attempt=3)
 
 
 def test_only_the_return_of_the_last_hand_over_says_so(log: Log) -> None:

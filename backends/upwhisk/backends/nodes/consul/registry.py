@@ -81,6 +81,11 @@ class ConsulRegistry(NodeRegistry):
         await self._refresh()
         return self._picture
 
+    async def report(self, node: NodeId) -> NodeReport | None:
+        key = f"{self._prefix}/nodes/{quote(node, safe='')}"
+        _, entry = await self._link.ask(lambda c: c.kv.get(key))
+        return None if entry is None else reports_of([entry]).get(node)
+
     def watch(self, watcher: Watcher) -> Callable[[], None]:
         """What changes is followed from the first watcher on: a node that only tells of itself asks nothing."""
         if not len(self._tasks):
