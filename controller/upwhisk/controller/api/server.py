@@ -37,7 +37,7 @@ log = structlog.get_logger(__name__)
 _NO_ROUTE: Final = "The requested resource could not be found."
 _API: Final = ("/api/v1/", "/upwhisk/v1/")
 _MAX_TRANSACTION_ID: Final = 255
-_FIRST_REQUEST_S: Final = 1.0
+_FIRST_REQUEST_S: Final = 5.0
 """So long, after the last connection was taken, its request is waited for when the listener closes: a proxy sends a call
 elsewhere that was answered 503, not one whose connection broke."""
 
