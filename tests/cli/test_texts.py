@@ -196,6 +196,12 @@ async def test_wrong_usage(upwhisk: Command, arguments: str, code: int, text: st
     assert done.err.startswith(f"error: {text}\n{USAGE}")
 
 
+async def test_a_flag_before_its_command(upwhisk: Command) -> None:
+    done = await upwhisk("admin", "--data", "x", "user", "list", "guest")
+    assert done.code == 2
+    assert "hint: --data stands behind the whole command: upwhisk admin ... --data" in done.err
+
+
 async def test_copies_and_sequences(deployed: Command) -> None:
     assert (await deployed("action", "create", "copy", "--copy", "hello")).out == "ok: created action copy\n"
     assert (await deployed("action", "create", "seq", "--sequence", "hello,/_/copy")).out == "ok: created action seq\n"

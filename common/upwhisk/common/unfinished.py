@@ -22,11 +22,7 @@ def fallback(
         why=message.placed if node or message.node else None,
         trace=message.traceparent,
     )
-    annotations = [Parameter("path", message.action.document_id), Parameter("kind", kind), _limits(message.demand)]
-    if message.cause:
-        annotations.append(Parameter("causedBy", "sequence"))
-    if message.action.binding:
-        annotations.append(Parameter("binding", message.action.binding))
+    path, limits = Parameter("path", message.action.document_id), Parameter("limits", limits_of(message.demand))
     return Activation(
         namespace=message.namespace,
         name=message.action.name,
@@ -38,15 +34,20 @@ def fallback(
         duration=0,
         cause=message.cause or msgspec.UNSET,
         response=response,
-        annotations=(*annotations, Parameter("upwhisk", placed)),
+        annotations=(path, Parameter("kind", kind), limits, *origin(message), Parameter("upwhisk", placed)),
     )
 
 
-def _limits(demand: Demand) -> Parameter:
-    limits = ActionLimits(
+def limits_of(demand: Demand) -> ActionLimits:
+    return ActionLimits(
         timeout=demand.timeout_ms, memory=demand.memory_mb, logs=demand.logs_mb, concurrency=demand.concurrency
     )
-    return Parameter("limits", limits)
+
+
+def origin(message: ActivationMessage) -> tuple[Parameter, ...]:
+    """The annotations of every record that say by what way the call came."""
+    caused = (Parameter("causedBy", "sequence"),) if message.cause else ()
+    return (*caused, Parameter("binding", message.action.binding)) if message.action.binding else caused
 
 
 def lost(message: ActivationMessage, reason: str, *, now_ms: int) -> Activation:

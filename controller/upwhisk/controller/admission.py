@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 from upwhisk.common.errors import BadRequest, Conflict, NotYetAvailable
@@ -15,12 +16,9 @@ from upwhisk.controller.entities.action_limits import check_limits
 from upwhisk.controller.entities.executable import check_kind_usable
 from upwhisk.controller.entitlement import check_action, check_kind
 from upwhisk.controller.kinds import KindsPort
+from upwhisk.controller.sequence_length import See, SequenceLength, TooLong
 
 _NO_RUNTIME = frozenset({SEQUENCE, BLACKBOX})
-
-
-class _TooLong(Exception):
-    """A sequence with more components than are allowed."""
 
 
 class Admission:
@@ -66,37 +64,22 @@ class Admission:
         if not action.is_sequence:
             return 1
         try:
-            return await self._steps(action, (), self._limits.sequence_length)
-        except _TooLong:
+            return await self._length().of(action.components, (action.name,))
+        except TooLong:
             return self._limits.sequence_length + 1
 
-    async def _steps(self, sequence: ResolvedAction, above: tuple[EntityName, ...], longest: int) -> int:
-        if sequence.name in above or len(above) > longest:
-            raise _TooLong
-        steps = 0
-        for name in sequence.components:
-            component = await self._component(name)
-            if component is not None and component.is_sequence:
-                steps += await self._steps(component, (*above, sequence.name), longest)
-            else:
-                steps += 1
-            if steps > longest:
-                raise _TooLong
-        return steps
-
     async def _check_components(self, identity: Identity, sequence: ResolvedAction) -> None:
-        seen = {sequence.name}
-        ahead = list(sequence.components)
-        while ahead:
-            name = ahead.pop()
-            if name in seen:
-                continue
-            seen.add(name)
-            component = await self._component(name)
-            check_action(identity, name, component)
-            if component is not None:  # a missing one ends the sequence when its turn comes
+        def see(name: EntityName, component: ResolvedAction | None) -> None:
+            if component is None:  # it ends the sequence when its turn comes
+                check_action(identity, name, None)
+            else:
                 self.check_step(identity, component, None)
-                ahead.extend(component.components)
+
+        with contextlib.suppress(TooLong):  # likewise
+            await self._length(see).of(sequence.components, (sequence.name,))
+
+    def _length(self, see: See = lambda name, component: None) -> SequenceLength:
+        return SequenceLength(self._component, self._limits.sequence_length, see)
 
     async def _component(self, name: EntityName) -> ResolvedAction | None:
         try:

@@ -14,12 +14,11 @@ from upwhisk.common.errors import NotAuthenticated
 from upwhisk.common.model.identity import Identity, NamespaceLimits, Subject
 from upwhisk.common.names import is_namespace
 from upwhisk.common.spi.store import SubjectStore
+from upwhisk.controller.kept import Kept
 from upwhisk.controller.known_limits import KnownLimits
 
 MISSING: Final = "The resource requires authentication, which was not supplied with the request"
 KEY_LENGTH: Final = 64
-MAX_AGE_S: Final = 300.0
-MAX_CACHED: Final = 4096
 _MAX_HEADER: Final = 512
 
 
@@ -28,21 +27,15 @@ class Authenticator:
 
     def __init__(self, subjects: SubjectStore, clock: Clock) -> None:
         self._subjects = subjects
-        self._clock = clock
-        self._cache: dict[str, tuple[Identity, float]] = {}
-        self._generation = 0
+        self._cache: Kept[Identity] = Kept(clock)
         self.limits = KnownLimits(subjects, clock)
 
     def cached(self, header: str | None) -> Identity | None:
         """The identity of a header seen lately; costs one lookup."""
-        entry = self._cache.get(header) if header is not None else None
-        if entry is None or entry[1] < self._clock.monotonic():
-            return None
-        return entry[0]
+        return None if header is None else self._cache.get(header)
 
     def forget(self) -> None:
-        self._generation += 1
-        self._cache.clear()
+        self._cache.forget()
         self.limits.forget()
 
     async def identify(self, header: str | None) -> Identity:
@@ -52,12 +45,10 @@ class Authenticator:
         found = self.cached(header)
         if found is not None:
             return found
-        generation = self._generation
+        generation = self._cache.generation
         identity = await self._look_up(*_credentials(header))
-        if generation == self._generation and len(header) <= _MAX_HEADER:
-            if len(self._cache) >= MAX_CACHED:
-                self._cache.clear()
-            self._cache[header] = (identity, self._clock.monotonic() + MAX_AGE_S)
+        if len(header) <= _MAX_HEADER:
+            self._cache.keep(header, identity, generation)
         return identity
 
     async def _look_up(self, user: str, key: str) -> Identity:

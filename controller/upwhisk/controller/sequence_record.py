@@ -9,9 +9,9 @@ import msgspec
 from upwhisk.common.ids import ActivationId
 from upwhisk.common.messages import ActivationMessage
 from upwhisk.common.model.activation import Activation, Response
-from upwhisk.common.model.limits import ActionLimits
 from upwhisk.common.model.parameters import Parameter
 from upwhisk.common.model.placed import Placed
+from upwhisk.common.unfinished import limits_of, origin
 
 
 class Progress(msgspec.Struct, omit_defaults=True):
@@ -43,25 +43,17 @@ def memory_of(record: Activation) -> int:
 
 def record_of(message: ActivationMessage, progress: Progress, response: Response, *, now_ms: int) -> Activation:
     start_ms = progress.started_ms
-    limits = ActionLimits(
-        timeout=message.demand.timeout_ms,
-        memory=progress.memory or message.demand.memory_mb,
-        concurrency=message.demand.concurrency,
-    )
+    own = limits_of(message.demand)
+    limits = msgspec.structs.replace(own, memory=progress.memory or own.memory)
     annotations = [
         Parameter("topmost", message.cause is None),
         Parameter("path", message.action.document_id),
         Parameter("kind", "sequence"),
         Parameter("waitTime", max(0, start_ms - message.accepted_ms)),
         Parameter("limits", limits),
+        *origin(message),
+        Parameter("upwhisk", Placed(node="", attempt=message.attempt, trace=message.traceparent)),
     ]
-    if message.cause is not None:
-        annotations.append(Parameter("causedBy", "sequence"))
-    if message.action.binding:
-        annotations.append(Parameter("binding", message.action.binding))
-    annotations.append(
-        Parameter("upwhisk", Placed(node="", attempt=message.attempt, trace=message.traceparent))
-    )
     return Activation(
         namespace=message.namespace,
         name=message.action.name,

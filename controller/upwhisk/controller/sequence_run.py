@@ -25,13 +25,13 @@ from upwhisk.controller.accept import message_of, refused_record
 from upwhisk.controller.admission import Admission
 from upwhisk.controller.catalog import Catalog, ResolvedAction
 from upwhisk.controller.known_limits import KnownLimits
+from upwhisk.controller.sequence_length import TOO_MANY
 from upwhisk.controller.sequence_record import Progress, encode_progress, memory_of, record_of
 from upwhisk.loadbalancer.balancer import Balancer
 
 log = structlog.get_logger(__name__)
 
 MISSING = "Sequence component does not exist."
-TOO_MANY = "Too many actions in the sequence."
 FAILED = "Sequence failed."
 _GRACE_MS = 60_000
 _BEHIND_S = 3600.0

@@ -9,11 +9,11 @@ from upwhisk.common.model.action import Action
 from upwhisk.common.model.activation import Activation
 from upwhisk.common.model.parameters import Parameter
 from upwhisk.common.model.placed import Phases, Placed
+from upwhisk.common.unfinished import origin
 from upwhisk.invoker.outcome import Outcome
 
 _TIMED_OUT = Parameter("timeout", True)
 _IN_TIME = Parameter("timeout", False)
-_CAUSED = Parameter("causedBy", "sequence")
 
 
 def finished(
@@ -58,8 +58,5 @@ def _annotations(
     ]
     if phases.init:
         annotations.append(Parameter("initTime", round(phases.init)))
-    if message.cause:
-        annotations.append(_CAUSED)
-    if message.action.binding:
-        annotations.append(Parameter("binding", message.action.binding))
+    annotations += origin(message)
     return annotations

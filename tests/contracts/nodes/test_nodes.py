@@ -52,6 +52,16 @@ async def test_what_a_node_says_of_itself_is_shown(registry: NodeRegistry) -> No
     assert await registry.nodes() == (ill,)
 
 
+async def test_what_one_node_said_last(registry: NodeRegistry) -> None:
+    assert await registry.report(NodeId("n")) is None
+    for incarnation in ("a.0", "b.0"):
+        said = NodeReport(node=NodeId("n"), memory_mb=1, cores=1.0, incarnation=incarnation)
+        await registry.heartbeat(said, ttl_s=3.0)
+        assert await registry.report(NodeId("n")) == said
+    await registry.leave(NodeId("n"))
+    assert await registry.report(NodeId("n")) is None
+
+
 async def test_who_leaves_is_forgotten(registry: NodeRegistry, pass_time: PassTime) -> None:
     await registry.heartbeat(report("a"), ttl_s=10)
     await registry.leave(NodeId("a"))

@@ -106,7 +106,8 @@ async def test_a_couchdb_that_hangs_is_found_out(monkeypatch: pytest.MonkeyPatch
             )
             assert all(isinstance(each, Unreached) for each in outcomes)
             assert clock.monotonic() - began < 30
-            assert client.reach.is_failing
+            assert client.reach.fails("read")
+            assert client.reach.fails("write")
         finally:
             listening.cancel()
             await asyncio.gather(listening, return_exceptions=True)
@@ -125,7 +126,7 @@ async def test_one_slow_request_among_others_is_left_alone(monkeypatch: pytest.M
         slow = asyncio.create_task(client.send(msgspec.structs.replace(GET, timeout_s=60.0)))
         try:
             await until(lambda: len([one for one in couch.asked if one.path.endswith("/small")]) >= 3)
-            assert not client.reach.is_failing
+            assert not client.reach.fails("read")
             assert not slow.done()
         finally:
             for task in (listening, slow):
@@ -156,14 +157,28 @@ async def test_slow_requests_on_every_connection_are_no_silence(monkeypatch: pyt
             await client.aclose()
 
 
-async def test_a_lane_that_fails_hurries_the_other_not() -> None:
-    clock = SystemClock()
-    async with scripted(ScriptedCouch(react=lambda asked: Say(200))) as couch:
-        client = CouchClient(CouchDBSettings(url=couch.url), Reach(clock), clock)
+async def test_a_lane_that_fails_hurries_itself_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("upwhisk.backends.store.couchdb_client.ANSWER_S", 0.0)
+    async with scripted(ScriptedCouch(react=lambda asked: Say(200))) as couch, client_of(couch.url) as client:
+        assert (await client.send(WRITE)).status == 200
         client.reach.failed("write", "its disk is full")
-        assert client.reach.fails("write")
-        assert not client.reach.fails("read")
-        assert client.reach.is_failing
+        assert (await client.send(GET)).status == 200
+
+
+async def test_a_password_for_nobody() -> None:
+    with pytest.raises(ConfigurationError, match=r"setting couchdb\.user: is empty"):
+        async with client_of("http://127.0.0.1:1", password_file="/some/file"):
+            pass
+
+
+async def test_a_couchdb_that_speaks_no_tls() -> None:
+    async with (
+        scripted(ScriptedCouch(react=lambda asked: Say(200))) as couch,
+        client_of(couch.url.replace("http://", "https://")) as client,
+    ):
+        with pytest.raises(Unreached, match="does not speak TLS there; is it http") as failure:
+            await client.send(GET)
+        assert not failure.value.certificate
 
 
 async def test_no_answer_in_time() -> None:

@@ -10,6 +10,7 @@ import pytest
 from fakes.rig import GUEST, ActionLimits, Rig, rig, succeeded
 from fakes.until import until
 
+from upwhisk.common.clock import SystemClock
 from upwhisk.common.errors import NotAuthorized, NotYetAvailable, Unavailable
 from upwhisk.common.model.action import Action, Exec
 from upwhisk.common.model.identity import Identity, NamespaceLimits
@@ -288,7 +289,7 @@ async def test_a_resumed_sequence_began_when_it_began() -> None:
         await until(lambda: bool(first.node.held))
         began = first.node.held[0].accepted_ms
     async with rig(first.store) as second:
-        await asyncio.sleep(0.05)
+        await until(lambda: SystemClock().now_ms() > began + 40)
         await second.recovery.run()
         await until(lambda: not second.sequences.open)
         record = await second.record(invoked.activation_id)

@@ -11,7 +11,8 @@ from fakes.clock import ManualClock
 from upwhisk.backends.store.memory_entities import MemorySubjects
 from upwhisk.common.errors import NotAuthenticated
 from upwhisk.common.model.identity import NamespaceKey, NamespaceLimits, Subject
-from upwhisk.controller.auth import MAX_AGE_S, MAX_CACHED, Authenticator, WatchedSubjects
+from upwhisk.controller.auth import Authenticator, WatchedSubjects
+from upwhisk.controller.kept import MAX_AGE_S, MAX_CACHED
 
 UUID = "23bc46b1-71f6-4ed5-8c54-816aa4f8c502"
 KEY = "k" * 64

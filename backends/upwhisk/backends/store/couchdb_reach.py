@@ -37,10 +37,6 @@ class Reach:
         self._heard_at = clock.monotonic()
         self._wake = asyncio.Event()
 
-    @property
-    def is_failing(self) -> bool:
-        return bool(self._failing)
-
     def fails(self, lane: Lane) -> bool:
         return lane in self._failing
 

@@ -48,7 +48,9 @@ async def test_a_longer_lease_of_the_former_life_is_waited_for() -> None:
             node=NodeId("n"), memory_mb=1, cores=1, home="elsewhere/pid:[1]/7/1", incarnation="x.0", lease_s=30.0
         )
         await platform.registry.heartbeat(dead, ttl_s=30.0)
+        began = platform.clock.monotonic()
         await take_name(platform.registry, NodeId("n"), 3.0, platform.clock)
+        assert 29 < platform.clock.monotonic() - began < 32
 
 
 async def test_who_waits_for_long_work_that_is_broken_off_waits_for_a_permit_anew() -> None:
