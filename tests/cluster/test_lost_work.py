@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
 from cluster.calls import at, node_of, upwhisk
 from cluster.test_fleet import SLEEPER, any_running, nodes, wait_for
 from fleet.fleet import Fleet
+from services.child import Child
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.external_service, pytest.mark.timeout(180)]
 RETRY_SAFE = [{"key": "retry-safe", "value": True}]
@@ -91,3 +94,24 @@ def test_a_second_node_of_a_name_is_refused(fleet: Fleet) -> None:
     assert "Traceback" not in done.stderr
     shown = json.loads(upwhisk(fleet, "node", "list", "--output", "json"))
     assert [row["state"] for row in shown if row["node"] == "n1"] == ["up"]
+
+
+def test_a_node_that_comes_back_to_find_its_name_taken_ends(fleet: Fleet, tmp_path: Path) -> None:
+    client, node = at(fleet, 0), fleet.invokers[1]
+    client.deploy("named", SLEEPER)
+    command = [sys.executable, "-m", "upwhisk.cli", "invoker", "--config", str(fleet.config), "--name", "n2"]
+    other = Child(command, tmp_path / "log", os.environ, tmp_path)
+    node.pause()
+    try:
+        other.start()
+        wait_for(lambda: "node n2 is ready" in (tmp_path / "log").read_text(), "another takes the name", 60)
+        node.resume()
+        wait_for(lambda: not node.running, "the first one ends", 60)
+        assert "another process has taken the name 'n2' of this node" in node.log_file.read_text()
+        statuses = [client.invoke("named", {"s": 0})[0] for _ in range(6)]
+        assert statuses == [200] * 6
+    finally:
+        other.stop(45.0)
+        node.kill()
+        node.start()
+    wait_for(lambda: nodes(fleet)["n2"] == "up", "the node is back")

@@ -15,7 +15,7 @@ from fakes.until import until
 from integration.kafka.conftest import MakeBus
 from services.kafka import Kafka
 
-from upwhisk.common.errors import InternalError
+from upwhisk.common.errors import InternalError, Unavailable
 from upwhisk.common.forms import Unreadable
 from upwhisk.common.messages import encode_message
 
@@ -147,3 +147,9 @@ async def test_what_is_read_ahead_is_bounded(make_bus: MakeBus) -> None:
             if count < 64:
                 await until(lambda count=count: len(consumer.deliveries) == count + 1)  # type: ignore[misc]
         assert len(consumer.deliveries) == 64
+
+
+async def test_more_copies_than_there_are_brokers(make_bus: MakeBus) -> None:
+    async with make_bus(replication=3) as bus:
+        with pytest.raises(Unavailable, match=r"setting kafka\.replication is 3"):
+            await bus.send("topic", message())
