@@ -15,9 +15,9 @@ demo: setup ## start a platform, deploy and call everything under examples/, sho
 	@$(if $(CLUSTER),scripts/services prepare,true)
 	@scripts/delegated $(PY) scripts/demo.py $(if $(CLUSTER),--cluster)
 
-chaos: setup ## faults of every kind under load on a whole fleet, as root (FAULTS=300 SEED=... CONTAINERS=docker)
+chaos: setup ## faults of every kind under load on a whole fleet, as root (ROUNDS=20 of every kind, SEED=... CONTAINERS=docker)
 	@scripts/services prepare
-	@$(PY) scripts/storm.py --faults $(or $(FAULTS),300) $(if $(SEED),--seed $(SEED)) --containers $(or $(CONTAINERS),process)
+	@$(PY) scripts/storm.py --rounds $(or $(ROUNDS),20) $(if $(SEED),--seed $(SEED)) --containers $(or $(CONTAINERS),process)
 
 test-cluster: setup ## the API suite and the tests of a fleet against real Kafka, Consul and CouchDB's stand-in
 	@scripts/services prepare

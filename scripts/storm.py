@@ -24,7 +24,7 @@ INSIDE = "CHAOS_INSIDE"
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--faults", type=int, default=300)
+    parser.add_argument("--rounds", type=int, default=20, help="how often each kind of fault strikes")
     parser.add_argument("--seed", default=f"{random.SystemRandom().randrange(1 << 32):08x}")
     parser.add_argument("--only", help="kinds of faults, comma-separated, e.g. 'invoker killed,kafka paused'")
     parser.add_argument("--containers", choices=["process", "docker"], default="process")
@@ -53,7 +53,7 @@ def storm(options: argparse.Namespace) -> int:
     with ChaosFleet(containers=options.containers) as fleet:
         deploy_all(fleet.client)
         fleet.client.deploy("probe", "def main(a):\n    return {}\n")
-        tally = Story(fleet, effects, seed=options.seed).play(options.faults, options.only.split(",") if options.only else None)
+        tally = Story(fleet, effects, seed=options.seed).play(options.rounds, options.only.split(",") if options.only else None)
         if options.keep and tally.violations:
             fleet.keep_logs()
     report(tally, as_json=options.json)

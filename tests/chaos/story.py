@@ -1,9 +1,10 @@
-"""A steady load and one fault after the other, each third one in the midst of another's recovery; then a look at every promise."""
+"""A steady load and one fault after the other, a third of them in the midst of another's recovery; then a look at every promise."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import random
 import sys
 import threading
@@ -16,6 +17,7 @@ from chaos.faults import Fault, Faults
 from chaos.load import FleetLoad
 from chaos.platform import ChaosFleet
 from chaos.probe import Probe
+from chaos.turns import Turns
 from crash.asking import Records
 from crash.load import Given
 from crash.outside import Effects
@@ -50,7 +52,7 @@ class Tally:
 
 
 class Story:
-    """`faults`: how many. Repeatable by `seed` as far as the machine's own timing is."""
+    """Repeatable by `seed` as far as the machine's own timing is."""
 
     def __init__(self, fleet: ChaosFleet, effects: Effects, *, seed: str) -> None:
         self._fleet = fleet
@@ -60,13 +62,14 @@ class Story:
         self._probe = Probe(fleet)
         self.tally = Tally()
 
-    def play(self, faults: int, only: list[str] | None = None) -> Tally:
+    def play(self, rounds: int, only: list[str] | None = None) -> Tally:
+        """Each kind of fault strikes `rounds` times."""
         maker = Faults(self._fleet, self._choice)
         began_ms = int(time.time() * 1000)
         load = FleetLoad(self._fleet.urls, self._fleet.key, self._seed, callers=16, pace_s=0.05)
         load.start()
         try:
-            self._strike(maker, faults, only or maker.kinds())
+            self._strike(maker, Turns(only or maker.kinds(), rounds, self._choice))
         finally:
             book = load.stop()
             maker.close()
@@ -76,16 +79,13 @@ class Story:
         self._look(book.given, began_ms)
         return tally
 
-    def _strike(self, maker: Faults, faults: int, kinds_: list[str]) -> None:
-        queue: list[str] = []
-        for number in range(faults):
-            if not queue:
-                queue = self._choice.sample(kinds_, len(kinds_))
-            fault = maker.make(queue.pop())
-            if fault is None:
-                continue
-            second = maker.make(queue.pop()) if queue and number % 3 == 2 else None
-            self._one(fault, second)
+    def _strike(self, maker: Faults, turns: Turns) -> None:
+        of = len(turns)
+        for number in itertools.count():
+            first = turns.first(maker.make)
+            if first is None:
+                break
+            self._one(first, turns.second(maker.make), of)
             if number % _LISTED_EVERY == 0:
                 self._list()
             time.sleep(self._choice.uniform(*_BETWEEN_S))
@@ -95,7 +95,7 @@ class Story:
         with contextlib.suppress(OSError):
             self._fleet.client.call("GET", "/_/activations?limit=1")
 
-    def _one(self, fault: Fault, second: Fault | None) -> None:
+    def _one(self, fault: Fault, second: Fault | None, of: int) -> None:
         began = time.monotonic()
         self._count(fault)
         fault.strike()
@@ -113,7 +113,7 @@ class Story:
         took = time.monotonic() - began
         self.tally.recovery_s[fault.kind if second is None else "two at once"].append(round(took, 2))
         struck = f"{fault.kind} ({fault.victim})" + (f", {second.kind} ({second.victim})" if second is not None else "")
-        print(f"{sum(self.tally.faults.values()):>4}  {struck}: well again after {took:.1f} s", file=sys.stderr, flush=True)
+        print(f"{sum(self.tally.faults.values()):>4} of {of}  {struck}: well again after {took:.1f} s", file=sys.stderr, flush=True)
 
     def _count(self, fault: Fault) -> None:
         self.tally.faults[fault.kind] += 1

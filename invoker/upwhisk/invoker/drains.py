@@ -41,7 +41,7 @@ class Drains:
         text = await self._registry.flag(drain_flag(self._node))
         self._drain = _read(text) if text is not None else None
         if self._drain is None:
-            if self._ended:
+            if self._ended and not self.stopping:
                 self._ended = False
                 self._end_running("")
         elif not self._ended and self._drain.is_over(self._clock.now_ms()) and self._open_count():

@@ -42,6 +42,29 @@ async def test_who_comes_back_to_find_its_name_taken_starts_nothing(blocking: bo
         assert len(platform.ran) == 2
 
 
+@pytest.mark.parametrize("blocking", [True, False])
+async def test_two_that_start_at_the_same_moment_are_one_node_within_a_heartbeat(blocking: bool) -> None:
+    """Each saw the name free. What came meanwhile runs once."""
+    async with fleet(controllers=1, nodes=0) as platform:
+        (c0,) = platform.controllers
+        await platform.action("once")
+        both = [await platform.node("n0"), await platform.node("n0")]
+        displaced: list[str] = []
+        for node in both:
+            node.heartbeat.on_displaced(lambda: displaced.append("n0"))
+        callings = [c0.call("once", {"n": n}, blocking=blocking) for n in range(20)]
+        await platform.until(lambda: bool(displaced))
+        for calling in callings:
+            await platform.until(calling.done)
+            invoked = await calling
+            record = invoked.record or await platform.recorded(invoked.activation_id, c0)
+            assert record.response.success
+        assert sorted(one.arguments["n"] for one in platform.ran) == list(range(20))
+        await platform.pass_time(2 * NODE_LEASE_S)
+        assert len(displaced) == 1
+        assert sum(node.standing.is_member for node in both) == 1
+
+
 async def test_a_longer_lease_of_the_former_life_is_waited_for() -> None:
     async with fleet(controllers=0, nodes=0) as platform:
         dead = NodeReport(

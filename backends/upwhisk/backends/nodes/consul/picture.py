@@ -14,6 +14,8 @@ import msgspec
 from upwhisk.common.ids import NodeId
 from upwhisk.common.spi.nodes import NodeReport, NodeState
 
+_AGENT_CHECK = "serfHealth"
+
 _decode = msgspec.json.Decoder(NodeReport).decode
 
 
@@ -29,21 +31,37 @@ _decode_head = msgspec.json.Decoder(_Head).decode
 
 
 class Health(msgspec.Struct, frozen=True):
-    """What Consul says of one node's check."""
+    """What Consul says of one node. `reason`: why it is taken for dead, empty if it is not."""
 
-    is_passing: bool
+    reason: str
     ttl_s: float
+
+    @property
+    def is_passing(self) -> bool:
+        return not self.reason
 
 
 def health_of(services: list[dict[str, Any]]) -> dict[str, Health]:
-    """By name of the node; from an answer of /v1/health/service."""
+    """By name of the node; from an answer of /v1/health/service. A node that once was registered with another agent lives
+    if one of them says so."""
     found: dict[str, Health] = {}
     for each in services:
         meta = each["Service"].get("Meta") or {}
-        checks = [c for c in each["Checks"] if c.get("ServiceID")]
-        is_passing = bool(checks) and all(check["Status"] == "passing" for check in checks)
-        found[meta.get("node", "")] = Health(is_passing, float(meta.get("ttl_s", "0")))
+        node = meta.get("node", "")
+        if node not in found or not found[node].is_passing:
+            ttl_s = float(meta.get("ttl_s", "0"))
+            found[node] = Health(_why_dead(each["Checks"], ttl_s), ttl_s)
     return found
+
+
+def _why_dead(checks: list[dict[str, Any]], ttl_s: float) -> str:
+    """An agent that died with its machine lets no check lapse any more; the other agents find out (`serfHealth`). Checks that
+    an operator added to the machine say nothing about its node."""
+    if any(check["CheckID"] == _AGENT_CHECK and check["Status"] != "passing" for check in checks):
+        return "the Consul agent that it was registered with does not answer"
+    own = [check for check in checks if check.get("ServiceID")]
+    is_passing = bool(own) and all(check["Status"] == "passing" for check in own)
+    return "" if is_passing else f"no heartbeat for {ttl_s:g} s"
 
 
 def reports_of(entries: list[dict[str, Any]] | None) -> dict[str, NodeReport]:
@@ -98,6 +116,5 @@ def picture_of(
         elif not is_settled and node in before and before[node].state is not NodeState.OFFLINE:
             shown.append(before[node])
         else:
-            reason = f"no heartbeat for {state.ttl_s:g} s"
-            shown.append(msgspec.structs.replace(report, state=NodeState.OFFLINE, reason=reason))
+            shown.append(msgspec.structs.replace(report, state=NodeState.OFFLINE, reason=state.reason))
     return tuple(shown)
