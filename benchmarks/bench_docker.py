@@ -16,7 +16,7 @@ from report import Bar, finish, percentiles, table
 from subject import BenchmarkError, Subject
 
 from upwhisk.common.errors import StartupError
-from upwhisk.common.settings import load_settings
+from upwhisk.common.settings_file import load_settings
 from upwhisk.invoker.containers.docker.endpoint import endpoint_of
 from upwhisk.invoker.containers.docker.image_build import list_runtime_images, open_client
 

@@ -11,7 +11,7 @@ from fleet.fleet import Fleet
 from fleet.metrics import metrics_of
 
 from upwhisk.cli.fleet_parts import bus_of, registry_of
-from upwhisk.common.settings import load_settings
+from upwhisk.common.settings_file import load_settings
 
 _IDLE = {
     "upwhisk_activations_in_flight": 0.0,

@@ -24,7 +24,7 @@ from compose.files import (
     top,
 )
 
-from upwhisk.common.settings import load_settings
+from upwhisk.common.settings_file import load_settings
 
 EVERYTHING = COMBINATIONS[-1]
 VERSION = re.compile(r":v?\d+\.\d+\.\d+[\w.-]*$")

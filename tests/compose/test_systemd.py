@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from compose.files import ROOT, leaves
 
-from upwhisk.common.settings import ServerSettings, load_settings
+from upwhisk.common.settings import ServerSettings
+from upwhisk.common.settings_file import load_settings
 
 FOLDER = ROOT / "compose/systemd"
 UNITS = sorted(FOLDER.glob("*.service"))

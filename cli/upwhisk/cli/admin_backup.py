@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from upwhisk.common.spi.store import DocumentStore
-from upwhisk.controller.admin import Answer
+from upwhisk.controller.admin_answer import Answer
 
 
 class BackupTo(msgspec.Struct, forbid_unknown_fields=True):

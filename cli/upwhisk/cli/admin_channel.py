@@ -119,7 +119,8 @@ def on_store(where: Where, work: OnStore, *, create: bool = False) -> Result:
 def _open_store(where: Where) -> DocumentStore:
     from upwhisk.common.logging import configure
     from upwhisk.common.plugins import load
-    from upwhisk.common.settings import LogSettings, RetentionSettings, load_settings
+    from upwhisk.common.settings import LogSettings, RetentionSettings
+    from upwhisk.common.settings_file import load_settings
 
     configure(LogSettings(level="warning"))
     settings = load_settings(where.config)
@@ -181,7 +182,7 @@ def restore(where: Where, source: Path, *, force: bool) -> Result:
         connected.close()
         raise Failure(f"A platform runs on '{where.data}'", hint="stop it first (SIGTERM), then restore")
     from upwhisk.common.errors import FolderNotEmpty, StartupError
-    from upwhisk.common.settings import load_settings
+    from upwhisk.common.settings_file import load_settings
 
     try:
         settings = load_settings(where.config)

@@ -18,7 +18,7 @@ from typing import Any, Final, Literal
 from upwhisk.cli.container_choice import engine_finding
 from upwhisk.common.errors import ConfinementMissing, ContainerError, StartupError
 from upwhisk.common.ids import new_instance_id
-from upwhisk.common.settings import load_settings
+from upwhisk.common.settings_file import load_settings
 from upwhisk.common.spi.containers import Container, ContainerSpec, Network
 from upwhisk.invoker.containers import host_check
 from upwhisk.invoker.containers.bounds import GuestBounds, NetworkSettings

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from upwhisk.common.errors import ConfigurationError
-from upwhisk.common.settings import Settings, load_settings
+from upwhisk.common.settings import Settings
+from upwhisk.common.settings_file import load_settings
 
 DOCS = Path(__file__).resolve().parents[3] / "docs/settings.md"
 

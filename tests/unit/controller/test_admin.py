@@ -12,7 +12,8 @@ import aiohttp
 import pytest
 
 from upwhisk.backends.store.memory_entities import MemorySubjects
-from upwhisk.controller.admin import Answer, operations
+from upwhisk.controller.admin import operations
+from upwhisk.controller.admin_answer import Answer
 from upwhisk.controller.api.admin_socket import AdminSocket
 
 

@@ -207,7 +207,7 @@ def images(session: Session, kinds: tuple[str, ...], bases: tuple[str, ...], lib
     """Build the images of the runtimes in the container engine; those that are there already stay."""
     from upwhisk.cli.runtime_images import build_images, wanted
     from upwhisk.common.errors import StartupError
-    from upwhisk.common.settings import load_settings
+    from upwhisk.common.settings_file import load_settings
 
     say = session.output.text if session.output.form is None else (lambda _: None)
     try:

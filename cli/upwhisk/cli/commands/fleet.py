@@ -12,7 +12,7 @@ import click
 
 from upwhisk.cli.processes import process_age_s, run_process, startup_errors
 from upwhisk.common.logging import configure
-from upwhisk.common.settings import load_settings
+from upwhisk.common.settings_file import load_settings
 from upwhisk.common.spi.roles import Role
 
 _SETTINGS = """

@@ -69,7 +69,8 @@ def migrate(session: Session, source: Any, target: Any, data: Path | None, confi
     from upwhisk.cli.migration_ends import AGAIN, Ends
     from upwhisk.common.errors import StartupError
     from upwhisk.common.logging import configure
-    from upwhisk.common.settings import LogSettings, load_settings
+    from upwhisk.common.settings import LogSettings
+    from upwhisk.common.settings_file import load_settings
 
     configure(LogSettings(level="error"))  # outages are told as progress
     try:

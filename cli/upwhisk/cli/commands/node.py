@@ -29,7 +29,8 @@ def _with_registry(config: Path | None, work: Callable[[NodeRegistry], Awaitable
     from upwhisk.cli.fleet_parts import registry_of
     from upwhisk.common.errors import StartupError, UpwhiskError
     from upwhisk.common.logging import configure
-    from upwhisk.common.settings import LogSettings, load_settings
+    from upwhisk.common.settings import LogSettings
+    from upwhisk.common.settings_file import load_settings
 
     async def run() -> Any:
         async with registry_of(load_settings(config)) as registry:

@@ -12,7 +12,8 @@ import msgspec
 from upwhisk.cli.processes import process_age_s, run_process, startup_errors
 from upwhisk.cli.standalone import Ready, Standalone
 from upwhisk.common.logging import configure
-from upwhisk.common.settings import Settings, load_settings
+from upwhisk.common.settings import Settings
+from upwhisk.common.settings_file import load_settings
 
 EXAMPLES = """\b
 Examples:

@@ -16,7 +16,7 @@ from aiohttp import web
 
 from upwhisk.common.errors import HttpError, UpwhiskError
 from upwhisk.common.resource import Resource
-from upwhisk.controller.admin import Answer
+from upwhisk.controller.admin_answer import Answer
 from upwhisk.controller.api.unix_listener import bind_private
 
 log = structlog.get_logger(__name__)
