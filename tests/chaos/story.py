@@ -27,6 +27,8 @@ RECOVERED_S = 60.0
 _QUIET_S = 60.0
 _LISTED_EVERY = 5
 _BETWEEN_S = (0.2, 1.5)
+_PACE_S = 0.25
+"""How long each caller rests between two calls: the stand-in takes some milliseconds of a core to index a record."""
 EXCUSES = (
     "on a node that was lost",
     "to a node that was lost",
@@ -66,7 +68,7 @@ class Story:
         """Each kind of fault strikes `rounds` times."""
         maker = Faults(self._fleet, self._choice)
         began_ms = int(time.time() * 1000)
-        load = FleetLoad(self._fleet.urls, self._fleet.key, self._seed, callers=16, pace_s=0.05)
+        load = FleetLoad(self._fleet.urls, self._fleet.key, self._seed, callers=16, pace_s=_PACE_S)
         load.start()
         try:
             self._strike(maker, Turns(only or maker.kinds(), rounds, self._choice))
