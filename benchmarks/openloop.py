@@ -15,8 +15,10 @@ from subject import BenchmarkError
 
 _SCRIPT = Path(__file__).with_name("openloop.lua")
 LEAD_S = 2
-_CONNECTIONS = 1152
-"""A few more than work can be under way (the queue takes 1024 of one namespace): each costs wrk time in every turn."""
+QUEUE = 1024
+"""How much work of one namespace a controller lets wait, unless it is told otherwise."""
+_SPARE_CONNECTIONS = 128
+"""There are a few more than work can be under way: each costs wrk time in every turn."""
 _GRACE_S = 40
 """Longer than work may wait in the queue."""
 REFUSALS = ("429", "503")
@@ -32,13 +34,15 @@ SLEEP = "import time\ndef main(args):\n    time.sleep(0.050)\n    return {'ok': 
 
 class Arrivals:
     """`rate` calls a second in all, shared out among `urls` evenly, for `seconds`. Begins two seconds later, when all
-    connections are there; `finish` waits for the last answer. Each URL has a generator of its own."""
+    connections are there; `finish` waits for the last answer. Each URL has a generator of its own. `queue`: so much work
+    waits behind each URL at most."""
 
-    def __init__(self, urls: Sequence[str], headers: dict[str, str], rate: float, seconds: int) -> None:
+    def __init__(self, urls: Sequence[str], headers: dict[str, str], rate: float, seconds: int, *, queue: int = QUEUE) -> None:
         program = shutil.which("wrk")
         if program is None:
             raise BenchmarkError("wrk is missing (as root: apt-get install wrk)")
         self.seconds = seconds
+        self._connections = queue + _SPARE_CONNECTIONS
         self._whole_s = LEAD_S + seconds + _GRACE_S
         self._headers = tempfile.NamedTemporaryFile("w", suffix=".headers")  # noqa: SIM115 - wrk reads it later
         self._headers.write("".join(f"{name}: {value}\n" for name, value in headers.items()))
@@ -53,7 +57,7 @@ class Arrivals:
 
     def _start(self, program: str, url: str, rate: float) -> subprocess.Popen[str]:
         whole = f"{self._whole_s}s"
-        command = [program, "-t1", f"-c{_CONNECTIONS}", f"-d{whole}", "--timeout", whole, "-s", str(_SCRIPT), url]
+        command = [program, "-t1", f"-c{self._connections}", f"-d{whole}", "--timeout", whole, "-s", str(_SCRIPT), url]
         command += ["--", self._headers.name, "{}", str(rate), str(self.seconds)]
         return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
@@ -107,9 +111,9 @@ def added(results: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return whole
 
 
-def open_loop(urls: Sequence[str], headers: dict[str, str], rate: float, seconds: int) -> dict[str, Any]:
+def open_loop(urls: Sequence[str], headers: dict[str, str], rate: float, seconds: int, *, queue: int = QUEUE) -> dict[str, Any]:
     """One run to its end."""
-    arrivals = Arrivals(urls, headers, rate, seconds)
+    arrivals = Arrivals(urls, headers, rate, seconds, queue=queue)
     try:
         return arrivals.finish()
     finally:
