@@ -15,6 +15,7 @@ from upwhisk.common.resource import Resource
 from upwhisk.common.spi.nodes import NodeRegistry, NodeReport, NodeState
 from upwhisk.common.tasks import TaskOwner
 from upwhisk.invoker.drains import Drains
+from upwhisk.invoker.home import has_ended
 from upwhisk.invoker.pool.pool import Pool
 from upwhisk.invoker.standing import Standing
 
@@ -85,12 +86,15 @@ class Heartbeat(Resource):
         self._standing.renewed(sent_at)
 
     async def _is_displaced(self) -> bool:
-        """It may have been away for so long that its name was free."""
+        """It may have been away for so long that its name was free. (A registry that was restored from a copy shows who had the
+        name before, who has ended.)"""
         if not self._has_joined:
             self._has_joined = True
             return False
         found = await self._registry.report(self._base.node)
-        return found is not None and process_of(found.incarnation) != process_of(self._standing.incarnation)
+        if found is None or process_of(found.incarnation) == process_of(self._standing.incarnation):
+            return False
+        return not has_ended(found.home)
 
     def _report(self) -> NodeReport:
         keys = self._pool.state.warm_keys()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from contextlib import AsyncExitStack
 
@@ -15,10 +16,11 @@ from services.toxiproxy import Toxiproxy
 from upwhisk.backends.nodes.consul import ConsulRegistry
 from upwhisk.common.errors import Unavailable
 from upwhisk.common.ids import NodeId
-from upwhisk.common.spi.nodes import NodeState
+from upwhisk.common.spi.nodes import NodeReport, NodeState
 
 pytestmark = pytest.mark.external_service
 SLACK_S = 1.0
+_WRITES = 1000
 UP, DOWN = NodeState.HEALTHY, NodeState.OFFLINE
 
 
@@ -150,3 +152,27 @@ async def test_a_registration_that_is_gone_is_made_anew(
     await node.heartbeat(report("a"), ttl_s=TTL_S)
     await node.heartbeat(report("a"), ttl_s=TTL_S)
     assert await other.nodes() == (report("a"),)
+
+
+async def test_a_consul_that_has_just_started_does_not_tell_of_long_ago(
+    own_consul: Consul, settings: MakeSettings, stack: AsyncExitStack
+) -> None:
+    """It replays its log, write by write; a node that saw its name in its former life's hands would end itself."""
+    node = await stack.enter_async_context(ConsulRegistry(settings(own_consul)))
+    last = [await told(node, number) for number in range(_WRITES)][-1]
+    own_consul.kill()
+    starting = asyncio.create_task(asyncio.to_thread(own_consul.restart))
+    seen: set[str | None] = set()
+    while not starting.done() or not seen:
+        with contextlib.suppress(Unavailable):
+            found = await node.report(NodeId("a"))
+            seen.add(found and found.incarnation)
+        await asyncio.sleep(0)
+    await starting
+    assert seen == {last.incarnation}
+
+
+async def told(registry: ConsulRegistry, number: int) -> NodeReport:
+    said = report("a", incarnation=f"process.{number}")
+    await registry.heartbeat(said, ttl_s=10 * TTL_S)
+    return said

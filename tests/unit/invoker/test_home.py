@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from fakes.clock import HastyClock
+from fakes.homes import ended_home
 
 from upwhisk.backends.nodes.memory import MemoryRegistry
 from upwhisk.common.errors import ConfigurationError
@@ -20,12 +19,6 @@ NODE = NodeId("camera")
 
 def report(where: str) -> NodeReport:
     return NodeReport(node=NODE, memory_mb=1, cores=1, home=where, incarnation="x.0", address="http://10.0.0.7:9000")
-
-
-def ended_home() -> str:
-    """Of a process that is no more."""
-    code = "from upwhisk.invoker.home import home; print(home())"
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=30).stdout.strip()
 
 
 def test_who_lives_and_who_does_not() -> None:

@@ -6,6 +6,7 @@ import pytest
 from fakes.fleet import fleet
 from fakes.fleet_node import NODE_LEASE_S
 from fakes.fleet_steps import shut, where
+from fakes.homes import ended_home
 
 from upwhisk.common.ids import NodeId
 from upwhisk.common.model.parameters import Parameter
@@ -63,6 +64,22 @@ async def test_two_that_start_at_the_same_moment_are_one_node_within_a_heartbeat
         await platform.pass_time(2 * NODE_LEASE_S)
         assert len(displaced) == 1
         assert sum(node.standing.is_member for node in both) == 1
+
+
+async def test_a_registry_restored_from_a_copy_does_not_give_the_name_to_who_has_ended() -> None:
+    async with fleet(controllers=1, nodes=1) as platform:
+        (c0,), (node,) = platform.controllers, platform.nodes
+        await platform.action("once")
+        displaced: list[str] = []
+        node.heartbeat.on_displaced(lambda: displaced.append(node.name))
+        former = NodeReport(node=NodeId("n0"), memory_mb=1, cores=1, home=ended_home(), incarnation="former.0")
+        await platform.registry.heartbeat(former, ttl_s=NODE_LEASE_S)
+        await platform.pass_time(NODE_LEASE_S)
+        found = await platform.registry.report(NodeId("n0"))
+        assert found is not None
+        assert found.incarnation == node.standing.incarnation
+        assert not displaced
+        assert (await c0.invoke("once")).record is not None
 
 
 async def test_a_longer_lease_of_the_former_life_is_waited_for() -> None:

@@ -24,17 +24,21 @@ T = TypeVar("T")
 ASK_S = 2.0
 """A registry that takes longer is as good as away: heartbeats are a few seconds apart."""
 _START_S = 10.0
-_WITHOUT_SERVERS = ("No cluster leader", "No known Consul servers", "rpc error")
+_WITHOUT_SERVERS = ("No cluster leader", "No known Consul servers", "rpc error", "Not ready to serve consistent reads")
 """What an agent says that is there but cannot reach who keeps the state."""
 
 
 class _Http(consul.aio.HTTPClient):  # type: ignore[misc]
-    """As the library's, with TLS the way aiohttp takes it now."""
+    """As the library's, with TLS the way aiohttp takes it now, and consistent reads: a server that has just started answers
+    others from what it has replayed of its log so far, where a name, a log or a flag looks as it did long ago."""
 
     def __init__(self, host: str, port: int, scheme: str, context: ssl.SSLContext | None) -> None:
         consul.base.HTTPClient.__init__(self, host, port, scheme)
         connector = aiohttp.TCPConnector(ssl=context if context is not None else True, limit=64)
         self._session = aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=None))
+
+    def get(self, callback: Any, path: str, params: list[tuple[str, str]] | None = None, **how: Any) -> Any:
+        return super().get(callback, path, [*(params or ()), ("consistent", "1")], **how)
 
 
 class _Client(consul.aio.Consul):  # type: ignore[misc]

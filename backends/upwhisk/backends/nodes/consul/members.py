@@ -41,6 +41,11 @@ class Members:
         await self._register(report.node, ttl_s, within_s)
         return True
 
+    def is_held(self, node: NodeId, text: bytes) -> None:
+        """What Consul holds of a node: if it is not what we told (it was restored from a copy), it is told again."""
+        if self._told.get(node) != text:
+            self._told.pop(node, None)
+
     async def leave(self, node: NodeId) -> None:
         self._registered.pop(node, None)
         self._told.pop(node, None)

@@ -84,6 +84,7 @@ class ConsulRegistry(NodeRegistry):
     async def report(self, node: NodeId) -> NodeReport | None:
         key = f"{self._prefix}/nodes/{quote(node, safe='')}"
         _, entry = await self._link.ask(lambda c: c.kv.get(key))
+        self._members.is_held(node, b"" if entry is None else entry["Value"] or b"")
         return None if entry is None else reports_of([entry]).get(node)
 
     def watch(self, watcher: Watcher) -> Callable[[], None]:
