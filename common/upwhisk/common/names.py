@@ -34,6 +34,10 @@ class EntityName(NamedTuple):
     def document_id(self) -> str:
         return f"{self.path}/{self.name}"
 
+    @property
+    def its_package(self) -> EntityName | None:
+        return None if self.package is None else EntityName(self.namespace, None, self.package)
+
     def __str__(self) -> str:
         return f"/{self.document_id}"
 

@@ -83,8 +83,8 @@ class Catalog:
             return found
         writes = self._writes
         package = None
-        if name.package is not None:
-            package = await self.find(Package, EntityName(name.namespace, None, name.package))
+        if name.its_package is not None:
+            package = await self.find(Package, name.its_package)
             if package is None:
                 return None
         action = await self.find(Action, name)
@@ -103,6 +103,11 @@ class Catalog:
         if not isinstance(entity, kind):
             raise Conflict(WRONG_COLLECTION)
         return entity
+
+    async def fresh(self, kind: type[E], name: EntityName) -> E | None:
+        """As `find`, but asked of the store: another controller may have written it a moment ago."""
+        self._drop(name.document_id)
+        return await self.find(kind, name)
 
     async def peek(self, name: EntityName) -> Entity | None:
         """Whatever has this name."""

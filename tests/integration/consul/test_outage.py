@@ -166,7 +166,7 @@ async def test_a_consul_that_has_just_started_does_not_tell_of_long_ago(
     while not starting.done() or not seen:
         with contextlib.suppress(Unavailable):
             found = await node.report(NodeId("a"))
-            seen.add(found and found.incarnation)
+            seen.add(None if found is None else found.incarnation)
         await asyncio.sleep(0)
     await starting
     assert seen == {last.incarnation}

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+
 import msgspec
 
 from upwhisk.common.clock import Clock
@@ -81,6 +84,7 @@ class ActionWriter:
         self._limits = limits
         self._clock = clock
         self._sequences = SequenceChecker(catalog, limits.sequence_length)
+        self._sequence_puts = asyncio.Lock()
 
     async def put(
         self, identity: Identity, name: EntityName, parsed: ParsedAction, *, overwrite: bool
@@ -96,9 +100,21 @@ class ActionWriter:
         check_kind(identity, exec_.kind)
         if parsed.exec is None and exec_.kind != SEQUENCE and self._kinds.deprecated(exec_.kind):
             raise BadRequest(no_longer_supported(exec_.kind))
-        if parsed.exec is not None and exec_.kind == SEQUENCE:
+        if parsed.exec is None or exec_.kind != SEQUENCE:
+            return await self._put(self._merge(identity, name, parsed, stored, exec_))
+        async with self._sequence_puts:  # two that would hold each other are not both checked before either is there
             await self._sequences.check(identity, name, exec_.components)
-        return await self._catalog.put(self._merge(identity, name, parsed, stored, exec_))
+            return await self._put(self._merge(identity, name, parsed, stored, exec_))
+
+    async def _put(self, action: Action) -> Action:
+        """`NotFound` if its package was deleted meanwhile: without one it could not be reached."""
+        stored = await self._catalog.put(action)
+        package = action.name.its_package
+        if package is not None and await self._catalog.fresh(Package, package) is None:
+            with contextlib.suppress(NotFound):
+                await self._catalog.delete(stored)
+            raise NotFound()
+        return stored
 
     async def delete(self, name: EntityName) -> Action:
         await self._check_package(name)
@@ -107,9 +123,9 @@ class ActionWriter:
         return action
 
     async def _check_package(self, name: EntityName) -> None:
-        if name.package is None:
+        if name.its_package is None:
             return
-        package = await self._catalog.find(Package, EntityName(name.namespace, None, name.package))
+        package = await self._catalog.find(Package, name.its_package)
         if package is None:
             raise NotFound()
         if package.binding is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from upwhisk.common.clock import Clock
 from upwhisk.common.errors import BadRequest, Conflict, NotFound, NotYetAvailable
 from upwhisk.common.model.action import Action
@@ -54,8 +56,19 @@ class PackageWriter:
         return await self._catalog.put(package)
 
     async def delete(self, name: EntityName, *, force: bool) -> Package:
-        """`Conflict` for a package with actions, unless `force`: then they go first."""
+        """`Conflict` for a package with actions, unless `force`: then they go first. Who creates one meanwhile, maybe at
+        another controller, looks for the package afterwards, as is looked here for actions: neither stays alone."""
         package = await self._catalog.get(Package, name)
+        await self._empty(name, force=force)
+        await self._catalog.delete(package)
+        try:
+            await self._empty(name, force=force)
+        except Conflict:
+            await self._catalog.put(msgspec.structs.replace(package, revision=None))
+            raise
+        return package
+
+    async def _empty(self, name: EntityName, *, force: bool) -> None:
         query = EntityQuery(namespace=name.namespace, collection="actions", path=name.document_id)
         contents = await self._entities.list(query)
         if contents and not force:
@@ -64,8 +77,6 @@ class PackageWriter:
             raise Conflict(text)
         for document in contents:
             await self._delete_action(EntityName(name.namespace, name.name, document.name))
-        await self._catalog.delete(package)
-        return package
 
     async def _delete_action(self, name: EntityName) -> None:
         action = await self._catalog.find(Action, name)

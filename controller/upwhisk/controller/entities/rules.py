@@ -1,7 +1,9 @@
 """Creating, updating, enabling, disabling and deleting rules.
 
-The status of a rule is kept with its trigger, because a fire reads only that. A rule is written before its link, so
-that no link ever leads to a rule that is not there; without the link it reports `inactive`.
+The status of a rule is kept with its trigger, because a fire reads only that. A rule is written before its link, and the
+link goes before the rule, so that no link ever leads to a rule that is not there; without the link it reports `inactive`.
+Two who change a rule at once, maybe at two controllers: who links looks whether the rule is still there, who deletes looks
+for a link that came meanwhile.
 """
 
 from __future__ import annotations
@@ -63,20 +65,21 @@ class RuleWriter:
             revision=stored.revision if stored else None,
         )
         rule = await self._catalog.put(rule)
-        if stored is not None and stored.trigger != trigger:
+        moves = stored is not None and stored.trigger != trigger
+        if stored is not None and moves:
             await self._unlink(stored)
         try:
-            await self._link(rule, status)
+            return rule, await self._link(rule, status, keeps=stored is not None and not moves) or status
         except Conflict:
             if stored is None:  # else whoever tries again finds it, without its status
                 await self._catalog.delete(rule)
             raise
-        return rule, status
 
     async def delete(self, name: EntityName) -> Rule:
         rule = await self._catalog.get(Rule, name)
         await self._unlink(rule)
         await self._catalog.delete(rule)
+        await self._unlink(rule)
         return rule
 
     async def set_status(self, name: EntityName, status: RuleStatus) -> None:
@@ -93,14 +96,21 @@ class RuleWriter:
         link = trigger.rules.get(rule.name.document_id) if trigger is not None else None
         return "inactive" if link is None else link.status
 
-    async def _link(self, rule: Rule, status: RuleStatus) -> bool:
-        link = RuleLink(rule.action, status)
+    async def _link(self, rule: Rule, status: RuleStatus, *, keeps: bool = False) -> RuleStatus | None:
+        """The status it has now; None if there is no such trigger. `keeps`: a link that is there keeps its own. `NotFound` if
+        the rule was deleted meanwhile."""
+        name = rule.name.document_id
 
         def add(links: Links) -> Links:
-            links[rule.name.document_id] = link
+            there = links.get(name) if keeps else None
+            links[name] = RuleLink(rule.action, status if there is None else there.status)
             return links
 
-        return await self._triggers.change_links(rule.trigger.entity, add) is not None
+        trigger = await self._triggers.change_links(rule.trigger.entity, add)
+        if await self._catalog.fresh(Rule, rule.name) is None:
+            await self._unlink(rule)
+            raise NotFound()
+        return None if trigger is None else trigger.rules[name].status
 
     async def _unlink(self, rule: Rule) -> None:
         def remove(links: Links) -> Links:

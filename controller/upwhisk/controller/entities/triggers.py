@@ -73,7 +73,7 @@ class TriggerWriter:
         """
         async with self._links[hash(name) % _LOCKS]:  # those of this controller wait for each other
             for attempt in range(_ATTEMPTS):
-                trigger = await self._catalog.find(Trigger, name)
+                trigger = await self._catalog.fresh(Trigger, name)
                 if trigger is None:
                     return None
                 links = change(dict(trigger.rules))
