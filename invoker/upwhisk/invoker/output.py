@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
@@ -11,8 +12,7 @@ from upwhisk.common.spi.logs import LogSink
 
 _SENTINEL = SENTINEL.encode()
 _END = _SENTINEL + b"\n"
-_MARK = ATTRIBUTION.encode()
-_MARKED_ID = slice(1, 33)
+_MARKED = re.compile(re.escape(ATTRIBUTION.encode()) + rb"([0-9a-f]{32}) ")
 _MAX_LINE = 64 * 1024
 """Longer lines are cut into pieces, so that a guest that never ends a line cannot hold the platform's memory."""
 
@@ -27,8 +27,9 @@ def log_line(at_ns: int, stream: Stream, text: str) -> str:
 class GuestOutput:
     """The two streams of one container.
 
-    An activation is `open`ed before its run and `close`d after it. Lines that carry an activation's mark go to it;
-    others to the only one running, or, when several are, to each of them marked `unattributed`.
+    An activation is `open`ed before its run and `close`d after it. Lines that carry an activation's mark go to it, or, when
+    it is over, nowhere: its log is closed, and they are no other's. Lines without one go to the only one running, or, when
+    several are, to each of them marked `unattributed`.
     """
 
     def __init__(self) -> None:
@@ -87,11 +88,12 @@ class GuestOutput:
             self._deliver(stream, line, at_ns)
 
     def _deliver(self, stream: Stream, line: bytes, at_ns: int) -> None:
-        if line.startswith(_MARK) and len(line) >= 34:
-            owner = self._sinks.get(ActivationId(line[_MARKED_ID].decode("ascii", "replace")))
+        marked = _MARKED.match(line)
+        if marked is not None:
+            owner = self._sinks.get(ActivationId(marked[1].decode()))
             if owner is not None:
-                owner.append((log_line(at_ns, stream, line[34:].decode("utf-8", "replace")),))
-                return
+                owner.append((log_line(at_ns, stream, line[marked.end() :].decode("utf-8", "replace")),))
+            return
         text = line.decode("utf-8", "replace")
         if len(self._sinks) > 1:
             text = f"unattributed: {text}"

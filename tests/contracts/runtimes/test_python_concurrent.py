@@ -8,8 +8,10 @@ from contracts.runtimes.meeting import FIRST, SECOND, lines_of, meet, send
 from upwhisk.common.spi.containers import SENTINEL
 
 MEETING = """
-import asyncio, logging, sys
+import asyncio, logging, sys, threading
+from concurrent.futures import ThreadPoolExecutor
 import upwhisk_action
+pool = ThreadPoolExecutor(1)
 logging.basicConfig(level=logging.INFO, format="log %(message)s")
 print("loaded")
 waiting = {}
@@ -30,6 +32,10 @@ async def main(args):
     logging.info("%s", name)
     await asyncio.create_task(child(name))
     await asyncio.to_thread(print, "thread", name)
+    own = threading.Thread(target=print, args=("own thread", name))
+    own.start()
+    own.join()
+    await asyncio.wrap_future(pool.submit(print, "pool", name))
     sys.stdout.buffer.write(b"bytes " + name.encode())
     return {"name": name, "id": upwhisk_action.activation_id()}
 """
@@ -45,10 +51,12 @@ def test_two_runs_overlap_and_each_line_says_whose_it_is(py: Guest) -> None:
             f"part of {name} the line",
             f"task {name}",
             f"thread {name}",
+            f"own thread {name}",
+            f"pool {name}",
             f"bytes {name}",
         ]
         assert lines_of(err, activation_id) == [f"error {name}", f"log {name}"]
-    assert len(out.splitlines()) == 12
+    assert len(out.splitlines()) == 16
     assert len(err.splitlines()) == 6
 
 

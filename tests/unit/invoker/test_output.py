@@ -13,7 +13,7 @@ from upwhisk.common.spi.containers import ATTRIBUTION, SENTINEL, LogChunk
 from upwhisk.common.spi.logs import LogSink
 from upwhisk.invoker.output import GuestOutput, log_line
 
-A, B = ActivationId("a" * 32), ActivationId("b" * 32)
+A, B, C = ActivationId("a" * 32), ActivationId("b" * 32), ActivationId("c" * 32)
 
 
 class Lines(LogSink):
@@ -65,6 +65,17 @@ def test_two_at_once() -> None:
     assert output.close(A) == ("stdout: mine", "stdout: unattributed: whose")
     output.feed([chunk("alone\n")])
     assert output.close(B) == ("stdout: yours", "stdout: unattributed: whose", "stdout: alone")
+
+
+def test_what_is_written_after_its_end_is_no_others() -> None:
+    """A task that runs on, for example."""
+    output = GuestOutput()
+    output.open(B, Lines())
+    output.feed([chunk(f"{ATTRIBUTION}{A} late\n{ATTRIBUTION}{B} mine\n")])
+    output.open(C, Lines())
+    output.feed([chunk(f"{ATTRIBUTION}{A} later\n{ATTRIBUTION}not an id\n{ATTRIBUTION}{C} hers\n")])
+    assert output.close(B) == ("stdout: mine", f"stdout: unattributed: {ATTRIBUTION}not an id")
+    assert output.close(C) == (f"stdout: unattributed: {ATTRIBUTION}not an id", "stdout: hers")
 
 
 def test_the_last_line_needs_no_end() -> None:

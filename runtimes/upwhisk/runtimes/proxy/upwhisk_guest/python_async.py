@@ -8,9 +8,9 @@ import json
 import socket
 import sys
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any
 
+from . import inherit
 from .blocking import Connection
 from .http1 import CONTINUE, BadRequest, Request, RequestReader, answer
 from .outcome import EXITED, NO_ACTION, encode_exception, encode_result
@@ -19,7 +19,6 @@ from .python_code import Main, user_traceback
 from .streams import Attribution, Streams, attribution
 from .upwhisk_action import enter
 
-_T = TypeVar("_T")
 _BACKLOG = 512
 """Connections may come as fast as activations: up to the largest limit on concurrency at once."""
 
@@ -45,7 +44,7 @@ class AsyncServer:
 
     async def _serve(self, connections: Sequence[Connection]) -> None:
         loop = asyncio.get_running_loop()
-        loop.set_default_executor(_ContextExecutor())
+        inherit.install()
         for connection in connections:
             reader = connection.reader
             await loop.connect_accepted_socket(
@@ -150,10 +149,3 @@ class _Client(asyncio.Protocol):
         elif self._reader.expects:
             self._reader.expects = False
             transport.write(CONTINUE)
-
-
-class _ContextExecutor(ThreadPoolExecutor):
-    """What runs in the loop's threads belongs to the activation that sent it there."""
-
-    def submit(self, fn: Callable[..., _T], /, *args: Any, **kwargs: Any) -> Future[_T]:
-        return super().submit(contextvars.copy_context().run, fn, *args, **kwargs)
