@@ -150,3 +150,31 @@ async def test_accept(client: Client, accept: str) -> None:
 )
 async def test_accept_json(client: Client, accept: str) -> None:
     assert (await client.get("actions", headers={"Accept": accept})).status == 200
+
+MANY = ["x" * 20] * 100_000
+OVERSIZED = [
+    ("actions/x", {"delAnnotations": MANY}),
+    ("actions/x", {"limits": {f"k{number}": 1 for number in range(10_000)}}),
+    ("actions/x", {"publish": MANY}),
+    ("actions/x", {"version": "1" * 100_000}),
+    ("actions/x", {"exec": {"kind": "sequence", "components": MANY}}),
+    ("actions/x", {"exec": {"kind": "python:3", "code": MANY}}),
+    ("actions/x", {"exec": {"kind": "python:3", "code": "x", "main": MANY}}),
+    ("actions/x", {"exec": {"kind": "k" * 1_000_000, "code": "x"}}),
+    ("actions/x", {"exec": {"kind": "python:3", "code": "x"}, "annotations": [{"key": "network", "value": "n" * 500_000}]}),
+    ("packages/x", {"binding": {"name": "x" * 100_000}}),
+    ("rules/y", {"trigger": "t" * 100_000, "action": "a"}),
+]
+
+
+@pytest.mark.parametrize(("path", "body"), OVERSIZED, ids=lambda one: one if isinstance(one, str) else "-".join(one))
+async def test_what_is_far_too_large_is_refused_in_few_words(client: Client, known: None, path: str, body: Any) -> None:
+    """Millions of small values are not built to find that out."""
+    answer = await client.put(f"{path}?overwrite=true", body)
+    assert answer.status == 400
+    assert len(answer.body) < 2000
+
+
+async def test_many_annotations_may_be_removed_at_once(client: Client, known: None) -> None:
+    answer = await client.put("actions/x?overwrite=true", {"delAnnotations": ["x" * 20] * 10_000})
+    assert answer.status == 200

@@ -30,7 +30,7 @@ _NUMBERS: Final = {
 
 def parse_limits(field: Field) -> dict[str, int]:
     """The limits a body names. `BadRequest` for anything but whole numbers."""
-    value = value_of(field)
+    value = value_of(field, "limits")
     if value is UNSET:
         return {}
     if not isinstance(value, dict):

@@ -52,7 +52,7 @@ def parse_action(body: bytes, identity: Identity, kinds: KindsPort, system: Syst
     size = namespace_limits.parameter_bytes(identity.limits, system)
     exec_ = parse_exec(raw.exec, identity.namespace, kinds, system.code_bytes)
     annotations = fields.parameters(raw.annotations, "annotations", size)
-    removed = fields.texts(raw.delAnnotations, "delAnnotations")
+    removed = fields.texts(raw.delAnnotations, "delAnnotations", size)
     _check_network(annotations or (), kinds)
     return ParsedAction(
         exec=exec_,
@@ -71,7 +71,7 @@ def _check_network(annotations: Parameters, kinds: KindsPort) -> None:
         return
     if network not in tuple(Network):
         choices = ", ".join(f"'{n}'" for n in Network)
-        raise BadRequest(f"The annotation 'network' must be one of {choices}, not {network!r}.")
+        raise BadRequest(f"The annotation 'network' must be one of {choices}, not {str(network)[:40]!r}.")
     refusal = kinds.refuse_network(network)
     if refusal is not None:
         raise BadRequest(refusal)

@@ -11,7 +11,7 @@ import msgspec
 from upwhisk.common.errors import BadRequest, TooLarge
 from upwhisk.common.model.action import BLACKBOX, SEQUENCE, Exec
 from upwhisk.common.names import parse_reference
-from upwhisk.controller.entities.fields import UNSET, Field, value_of
+from upwhisk.controller.entities.fields import UNSET, Field, is_given, value_of
 from upwhisk.controller.json_body import malformed_content
 from upwhisk.controller.kinds import KindsPort
 
@@ -23,6 +23,9 @@ _IMAGE: Final = re.compile(
     re.ASCII | re.IGNORECASE,
 )
 _MAX_IMAGE: Final = 512
+_SHOWN: Final = 64
+"""How much of a name that cannot be is said again."""
+_COMPONENTS_BYTES: Final = 256 * 1024
 
 
 class ExecBody(msgspec.Struct):
@@ -35,7 +38,7 @@ class ExecBody(msgspec.Struct):
 
 def parse_exec(field: Field, own_namespace: str, kinds: KindsPort, code_bytes: int) -> Exec | None:
     """None if the field is absent or null. `BadRequest`, `TooLarge`."""
-    if isinstance(field, msgspec.UnsetType) or bytes(memoryview(field)[:4]) == b"null":
+    if not is_given(field):
         return None
     try:
         body = msgspec.json.decode(field, type=ExecBody)
@@ -57,7 +60,7 @@ def _managed(kind: str, body: ExecBody, kinds: KindsPort, code_bytes: int) -> Ex
     if concrete is None:
         valid = ", ".join(f"'{k}'" for k in kinds.valid())
         raise BadRequest(
-            f"The specified runtime '{kind}' is not supported by this platform. Valid values are: {valid}."
+            f"The specified runtime '{kind[:_SHOWN]}' is not supported by this platform. Valid values are: {valid}."
         )
     check_kind_usable(concrete, kinds)
     code = _text(body.code)
@@ -79,7 +82,7 @@ def _blackbox(body: ExecBody, kinds: KindsPort, code_bytes: int) -> Exec:
     if refusal is not None:
         raise BadRequest(refusal)
     code = _text(body.code)
-    if code is None and value_of(body.code) is not UNSET:
+    if code is None and is_given(body.code):
         raise BadRequest(
             "'code' must be a string or attachment object defined in 'exec' for 'blackbox' actions"
         )
@@ -114,7 +117,7 @@ def is_base64(code: str) -> bool:
 
 
 def _components(field: Field, own_namespace: str) -> tuple[str, ...]:
-    value = value_of(field)
+    value = value_of(field, "components", _COMPONENTS_BYTES)
     if value is UNSET:
         raise BadRequest("'components' must be defined for sequence kind")
     if not isinstance(value, list):
@@ -126,7 +129,7 @@ def _components(field: Field, own_namespace: str) -> tuple[str, ...]:
 
 def _main(body: ExecBody, kind: str, *, required: bool) -> str | None:
     main = _text(body.main)
-    if main is None and (required or value_of(body.main) is not UNSET):
+    if main is None and (required or is_given(body.main)):
         raise BadRequest(f"'main' must be a string defined in 'exec' for '{kind}' actions")
     return main
 

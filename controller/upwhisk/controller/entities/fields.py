@@ -7,7 +7,7 @@ before it is decoded.
 from __future__ import annotations
 
 import re
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 import msgspec
 
@@ -21,6 +21,8 @@ UNSET: Final = msgspec.UNSET
 _VERSION: Final = re.compile(r"\A(\d{1,9})(?:\.(\d{1,9}))?(?:\.(\d{1,9}))?\Z", re.ASCII)
 _decode: Final = msgspec.json.Decoder().decode
 _size_of: Final = msgspec.json.Encoder().encode
+SMALL_BYTES: Final = 64 * 1024
+"""Of JSON, for a field that holds a few words or numbers."""
 _RAW_FACTOR: Final = 8
 """JSON as sent may be this much larger than as counted (`\\u0041` is one character)."""
 
@@ -34,10 +36,19 @@ class CommonBody(msgspec.Struct):
     publish: Field = UNSET
 
 
-def value_of(field: Field) -> Any:
-    """The decoded field; `UNSET` if it is absent or null. `BadRequest` if it cannot be decoded."""
+def is_given(field: Field) -> TypeGuard[msgspec.Raw]:
+    """Whether it is there and not null."""
+    return not isinstance(field, msgspec.UnsetType) and bytes(memoryview(field)[:4]) != b"null"
+
+
+def value_of(field: Field, name: str, limit: int = SMALL_BYTES) -> Any:
+    """The decoded field; `UNSET` if it is absent or null. `BadRequest` if it cannot be decoded, or takes more than `limit`
+    bytes: to build some millions of small values would hold everybody up. `name` is for the error texts."""
     if isinstance(field, msgspec.UnsetType):
         return UNSET
+    size = len(memoryview(field))
+    if size > limit:
+        raise malformed_content(f"'{name}' takes {size} bytes, more than the {limit} it may")
     try:
         value = _decode(field)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -52,7 +63,7 @@ def parameters(field: Field, name: str, limit: int) -> Parameters | None:
     raw_size = len(memoryview(field))
     if raw_size > limit * _RAW_FACTOR:
         raise TooLarge(f"{name} larger than allowed: {raw_size} > {limit} bytes.")
-    value = value_of(field)
+    value = value_of(field, name, raw_size)
     if value is UNSET:
         return None
     if not isinstance(value, list):
@@ -84,8 +95,8 @@ def merged_annotations(
     return merged
 
 
-def texts(field: Field, name: str) -> tuple[str, ...]:
-    value = value_of(field)
+def texts(field: Field, name: str, limit: int) -> tuple[str, ...]:
+    value = value_of(field, name, limit)
     if value is UNSET:
         return ()
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
@@ -94,7 +105,7 @@ def texts(field: Field, name: str) -> tuple[str, ...]:
 
 
 def publish(field: Field, stored: bool) -> bool:
-    value = value_of(field)
+    value = value_of(field, "publish")
     if value is UNSET:
         return stored
     if not isinstance(value, bool):
@@ -104,7 +115,7 @@ def publish(field: Field, stored: bool) -> bool:
 
 def version(field: Field, stored: str | None) -> str:
     """The body's version; else the first one, or the stored one with its patch part raised."""
-    value = value_of(field)
+    value = value_of(field, "version")
     if value is not UNSET:
         return _parse_version(value)
     if stored is None:

@@ -89,7 +89,7 @@ class PackageWriter:
 
 def _check_binding(field: fields.Field) -> None:
     """`{}` is how clients say "an ordinary package"."""
-    binding = fields.value_of(field)
+    binding = fields.value_of(field, "binding")
     if binding is fields.UNSET or binding == {}:
         return
     if not isinstance(binding, dict):

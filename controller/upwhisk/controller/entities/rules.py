@@ -147,7 +147,7 @@ class RuleWriter:
 
 
 def _named(field: fields.Field, identity: Identity, stored: Reference | None) -> Reference:
-    value = fields.value_of(field)
+    value = fields.value_of(field, "trigger and action")
     if value is fields.UNSET:
         if stored is None:
             raise BadRequest("rule requires a valid trigger and a valid action")
