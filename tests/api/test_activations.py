@@ -144,6 +144,9 @@ async def test_live_state(local: InProcess, client: Client) -> None:
     local.live.reasons["guest", id_] = {"chosen": "0"}
     assert (await client.get(path)).json["state"] == "running"
     assert (await client.get(f"{path}/why")).json == {"chosen": "0"}
+    refused = await client.delete(path)
+    assert (refused.status, refused.error) == (409, "The activation is on a node already; only what waits can be cancelled.")
+    local.live.states["guest", id_]["state"] = "queued"
     assert (await client.delete(path)).json == {"activationId": id_, "cancelled": True}
     assert (await client.delete(path)).status == 404
     done = await store(local)

@@ -100,6 +100,10 @@ async def test_the_latest_activation_is_looked_up(recorded: Command, server: Rec
         server.asked.clear()
         await recorded("activation", command, "--last")
         assert server.lines == ["GET activations?limit=1&skip=0", f"GET activations/abc{route}"]
+        if command != "get":  # which takes a field
+            done = await recorded("activation", command, "--last", "hello")
+            assert (done.code, done.out) == (1, "")
+            assert done.err.startswith("error: Invalid argument(s): hello. An activation ID is required.\n")
 
 
 async def test_polling(recorded: Command, server: Recorder) -> None:

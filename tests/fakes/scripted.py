@@ -132,6 +132,8 @@ class ScriptedLive:
         return [ActivationId(known) for _, known in self.states]
 
     async def cancel(self, namespace: str, id: ActivationId) -> bool:
+        if self.states.get((namespace, id), {}).get("state") == "running":
+            return False
         return self.states.pop((namespace, id), None) is not None
 
 

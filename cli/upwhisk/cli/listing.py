@@ -93,9 +93,13 @@ def activation_cells(row: Row) -> dict[str, str]:
     }
 
 
+_KIND_WIDTH = 11
+"""As wsk has it: room for `python:3.11`."""
+
+
 def activation_lines(rows: Iterable[Row]) -> list[str]:
     cells = [activation_cells(row) for row in rows]
-    kind = max([len("Kind"), *(len(row["Kind"]) for row in cells)])
+    kind = max([_KIND_WIDTH, *(len(row["Kind"]) for row in cells)])
     status = max([len(STATUS[0]), *(len(row["Status"]) for row in cells)])
     shape = "{:<19} {:<32} {:<%d} {:<5} {:<10} {:<%d} {}" % (kind, status)  # noqa: UP031 - the braces are the result's
     heads = ("Datetime", "Activation ID", "Kind", "Start", "Duration", "Status", "Entity")

@@ -107,22 +107,17 @@ def arguments(usage: str, least: int, most: int, required: str, *, names: Sequen
     """
 
     def check(context: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
-        if context.resilient_parsing:
-            return value
-        if len(value) < least:
-            raise Failure(f"Invalid argument(s). {required}", GENERAL, usage=True)
-        if len(value) > most:
-            extra = ", ".join(value[most:])
-            raise Failure(f"Invalid argument(s): {extra}. {required}", GENERAL, usage=True)
-        return value
+        return value if context.resilient_parsing else counted(value, least, most, required)
 
     return click.argument("args", nargs=-1, metavar=usage, callback=check, shell_complete=completer(names))
 
 
-def counted(value: tuple[str, ...], least: int, required: str) -> tuple[str, ...]:
-    """For commands in which a flag stands in for an argument."""
+def counted(value: tuple[str, ...], least: int, most: int, required: str) -> tuple[str, ...]:
+    """The arguments, if there are as many as there may be: also where a flag stands in for one."""
     if len(value) < least:
         raise Failure(f"Invalid argument(s). {required}", GENERAL, usage=True)
+    if len(value) > most:
+        raise Failure(f"Invalid argument(s): {', '.join(value[most:])}. {required}", GENERAL, usage=True)
     return value
 
 

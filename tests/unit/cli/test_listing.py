@@ -55,13 +55,13 @@ def test_activation_lines() -> None:
     when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(start / 1000))
     shown = "0a43" + "0" * 28
     assert click.unstyle(lines[0]).split() == ["Datetime", "Activation", "ID", "Kind", "Start", "Duration", "Status", "Entity"]
-    assert lines[1] == f"{when} {shown} nodejs:20 cold  336ms      success           guest/noopjs:0.0.1"
-    assert lines[2] == f"{when} {shown} unknown   warm  0s         success           guest/t:0.0.1"
+    assert lines[1] == f"{when} {shown} nodejs:20   cold  336ms      success           guest/noopjs:0.0.1"
+    assert lines[2] == f"{when} {shown} unknown     warm  0s         success           guest/t:0.0.1"
     assert lines[3].endswith(f"1.2s       application error {'n' * 10}...{'n' * 7}/noopjs:0.0.1")
 
 
 def test_an_empty_list_has_its_heading() -> None:
-    heading = "Datetime            Activation ID                    Kind Start Duration   Status  Entity"
+    heading = "Datetime            Activation ID                    Kind        Start Duration   Status  Entity"
     assert [click.unstyle(line) for line in activation_lines([])] == [heading]
 
 

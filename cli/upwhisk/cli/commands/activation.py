@@ -92,7 +92,7 @@ def list_(
 @click.option("-g", "--logs", is_flag=True, help="Its log lines alone, without time and stream.")
 def get(session: Session, args: tuple[str, ...], last: bool, summary: bool, logs: bool) -> None:
     """Show the record of an activation, or one field of it."""
-    args = counted(_with_latest(session, args, last, "Unable to get activation"), 1, texts.ACTIVATION_ID)
+    args = counted(_with_latest(session, args, last, "Unable to get activation"), 1, 2, texts.ACTIVATION_ID)
     activation_id, field = args[0], args[1] if len(args) > 1 else ""
     if field:
         check_field(field, FIELDS)
@@ -131,7 +131,7 @@ def _print_logs(session: Session, lines: list[str], *, strip: bool) -> None:
 @click.option("-r", "--strip", is_flag=True, help="Without time and stream.")
 def logs(session: Session, args: tuple[str, ...], last: bool, strip: bool) -> None:
     """Print what an activation wrote to its output."""
-    args = counted(_with_latest(session, args, last, "Unable to get logs for activation"), 1, texts.ACTIVATION_ID)
+    args = counted(_with_latest(session, args, last, "Unable to get logs for activation"), 1, 1, texts.ACTIVATION_ID)
     with unable(f"Unable to get logs for activation '{args[0]}'", _HINTS):
         data = session.client.get(f"activations/{args[0]}/logs")
     _print_logs(session, data.get("logs") or [], strip=strip)
@@ -142,7 +142,7 @@ def logs(session: Session, args: tuple[str, ...], last: bool, strip: bool) -> No
 @_with_last
 def result(session: Session, args: tuple[str, ...], last: bool) -> None:
     """Print what an activation returned."""
-    args = counted(_with_latest(session, args, last, "Unable to get result for activation"), 1, texts.ACTIVATION_ID)
+    args = counted(_with_latest(session, args, last, "Unable to get result for activation"), 1, 1, texts.ACTIVATION_ID)
     with unable(f"Unable to get result for activation '{args[0]}'", _HINTS):
         data = session.client.get(f"activations/{args[0]}/result")
     session.output.data(data.get("result"))
@@ -153,7 +153,7 @@ def result(session: Session, args: tuple[str, ...], last: bool) -> None:
 @_with_last
 def why(session: Session, args: tuple[str, ...], last: bool) -> None:
     """Show where an activation was placed, and why not elsewhere."""
-    args = counted(_with_latest(session, args, last, "Unable to explain activation"), 1, texts.ACTIVATION_ID)
+    args = counted(_with_latest(session, args, last, "Unable to explain activation"), 1, 1, texts.ACTIVATION_ID)
     with unable(f"Unable to explain activation '{args[0]}'", _WHY_HINTS):
         found = session.client.own(f"activations/{args[0]}/why")
     output = session.output

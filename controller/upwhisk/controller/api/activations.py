@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from upwhisk.common.errors import BadRequest, NotFound
+from upwhisk.common.errors import BadRequest, Conflict, NotFound
 from upwhisk.common.ids import ActivationId, is_activation_id
 from upwhisk.common.model.activation import Response
 from upwhisk.common.spi.store import ActivationQuery
@@ -128,8 +128,11 @@ class LiveApi:
 
     async def cancel(self, request: Request) -> Reply:
         id_ = activation_id(request.parameters[0])
-        if not await self._services.live.cancel(request.identity.namespace, id_):
-            raise NotFound()
+        namespace, live = request.identity.namespace, self._services.live
+        if not await live.cancel(namespace, id_):
+            if live.live(namespace, id_) is None:
+                raise NotFound()
+            raise Conflict("The activation is on a node already; only what waits can be cancelled.")
         return json_reply({"activationId": id_, "cancelled": True})
 
 
