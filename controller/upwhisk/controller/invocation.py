@@ -45,7 +45,7 @@ class InvocationService:
         action = call.action
         # 1. May it be accepted at all?
         await self._ports.admission.check(call.identity, action, call.payload)
-        self._check_room(call.identity.namespace, waits=call.blocking)
+        self._check_room(call.identity.namespace, waits_for=action.name.document_id if call.blocking else "")
         # 2. The message, with an id of its own.
         message = message_of(
             call.identity,
@@ -79,13 +79,13 @@ class InvocationService:
             await self._ports.store.journal.settle(record)
         return Invoked(message.activation_id, record if blocking else None)
 
-    def _check_room(self, namespace: str, *, waits: bool) -> None:
+    def _check_room(self, namespace: str, *, waits_for: str) -> None:
         reason = self._ports.store.accepts_work()
         if reason is not None:
             self._ports.balancer.refused["store"] += 1
             log.info("refused", action="invocation.refused", namespace=namespace, reason=reason)
             raise Unavailable.because(reason)
-        reason = self._ports.balancer.refusal(namespace, waits=waits)
+        reason = self._ports.balancer.refusal(namespace, waits_for=waits_for)
         if reason is not None:
             log.info("refused", action="invocation.refused", namespace=namespace, reason=reason)
             raise Unavailable.because(reason)

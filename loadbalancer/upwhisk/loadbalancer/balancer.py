@@ -115,13 +115,13 @@ class Balancer(Resource):
 
     # 1. Is there room at all? Asked before anything is made durable.
 
-    def refusal(self, namespace: str, count: int = 1, *, waits: bool = False) -> str | None:
-        """Why `count` more activations of `namespace` cannot be taken, or None. `waits`: a caller waits for the record,
-        and is better told at once than after `queue.max_wait_s`."""
+    def refusal(self, namespace: str, count: int = 1, *, waits_for: str = "") -> str | None:
+        """Why `count` more activations of `namespace` cannot be taken, or None. `waits_for`: the action (its document's id)
+        whose record a caller waits for, who is better told at once than after `queue.max_wait_s`."""
         if self.stopping:
             self.refused["stopping"] += 1
             return "the platform is stopping"
-        return self._door.refusal(namespace, count, waits=waits, in_flight=self.in_flight)
+        return self._door.refusal(namespace, count, waits_for=waits_for, in_flight=self.in_flight)
 
     # 2. Publish: place and send now, or wait for a permit.
 

@@ -30,16 +30,16 @@ class Door:
         """Why the registry is out of reach, if it has been for longer than nodes go on without it. To be asked now and then."""
         return self._view.away(self.lease_s)
 
-    def refusal(self, namespace: str, count: int, *, waits: bool, in_flight: int) -> str | None:
-        """Why `count` more activations of `namespace` cannot be taken, or None. `waits`: a caller waits for the record,
-        and is better told at once than after `queue.max_wait_s`."""
+    def refusal(self, namespace: str, count: int, *, waits_for: str, in_flight: int) -> str | None:
+        """Why `count` more activations of `namespace` cannot be taken, or None. `waits_for`: the action whose record a caller
+        waits for, who is better told at once than after `queue.max_wait_s`; empty if nobody does."""
         if not self._view.nodes:
             self._refused["no_node"] += 1
             return "there is no node"
-        if waits and (stalled := self._stalled(in_flight)) is not None:
+        if waits_for and (stalled := self._stalled(in_flight)) is not None:
             self._refused["stalled"] += 1
             return stalled
-        return self._waiting.refusal(namespace, count, waits=waits) if self._waiting.has_line else None
+        return self._waiting.refusal(namespace, count, waits_for=waits_for) if self._waiting.has_line else None
 
     def _stalled(self, in_flight: int) -> str | None:
         """Why nodes start nothing, if so: without the registry they do not know whether they are members still. A node that

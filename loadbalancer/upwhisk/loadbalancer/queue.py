@@ -1,42 +1,77 @@
-"""Work that waits for a permit: bounded by length and by the wait to be expected, and fair between namespaces. Pure."""
+"""Work that waits for a permit: bounded by length and by the wait to be expected; fair between namespaces, and within each
+between its actions. Pure."""
 
 from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Callable
+from itertools import islice
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
 _WEIGHT = 0.1
 """Weight of the newest interval in a line's pace."""
+_OFFERED = 16
+"""Actions of one namespace whose next is offered, before it is the next namespace's turn: what does not fit is found out for
+each again and again."""
 
 
 class _Line(Generic[T]):
-    """What one namespace has waiting, and how fast it is served."""
+    """What one namespace has waiting, by action, and how fast it is served."""
 
-    __slots__ = ("entries", "pace_s", "served_at")
+    __slots__ = ("_turns", "length", "pace_s", "served_at")
 
     def __init__(self) -> None:
-        self.entries: deque[T] = deque()
+        self._turns: OrderedDict[str, deque[T]] = OrderedDict()
+        self.length = 0
         self.pace_s: float | None = None
         self.served_at: float | None = None
 
-    def serve(self, now: float) -> None:
-        self.entries.popleft()
+    def push(self, action: str, entry: T) -> None:
+        self._turns.setdefault(action, deque()).append(entry)
+        self.length += 1
+
+    def heads(self) -> list[tuple[str, T]]:
+        return [(action, entries[0]) for action, entries in islice(self._turns.items(), _OFFERED)]
+
+    def serve(self, action: str, now: float) -> None:
+        """Its head goes; the action's next turn is after all others'."""
+        entries = self._turns[action]
+        self._turns.move_to_end(action)
+        self._drop(action, entries, entries[0])
         if self.served_at is not None:
             took = now - self.served_at
             self.pace_s = took if self.pace_s is None else self.pace_s + _WEIGHT * (took - self.pace_s)
         self.served_at = now
 
-    def expected_s(self, now: float) -> float:
+    def remove(self, action: str, entry: T) -> bool:
+        entries = self._turns.get(action)
+        if entries is None or entry not in entries:
+            return False
+        self._drop(action, entries, entry)
+        return True
+
+    def _drop(self, action: str, entries: deque[T], entry: T) -> None:
+        entries.remove(entry)
+        self.length -= 1
+        if not entries:
+            del self._turns[action]
+
+    def expected_s(self, action: str, now: float) -> float:
         """How long one more entry would wait; 0 as long as nothing is known."""
         if self.pace_s is None or self.served_at is None:
             return 0.0
-        return max(self.pace_s * len(self.entries), now - self.served_at)
+        return max(self.pace_s * self._ahead(action), now - self.served_at)
+
+    def _ahead(self, action: str) -> int:
+        """Entries that are served before one more of this action: its own, and as many turns of each other's."""
+        own = len(self._turns.get(action, ()))
+        return own + sum(min(len(entries), own + 1) for other, entries in self._turns.items() if other != action)
 
 
 class FairQueue(Generic[T]):
-    """One line for each namespace; lines are served in turn, so a long one does not hold up others.
+    """One line for each namespace; lines are served in turn, so a long one does not hold up others, nor do many calls of one
+    action hold up those of another.
 
     Times are monotonic seconds.
     """
@@ -55,50 +90,46 @@ class FairQueue(Generic[T]):
         if self._length + count > self._max_length:
             return f"the queue is full ({self._max_length})"
         line = self._lines.get(namespace)
-        if line is not None and len(line.entries) + count > self._max_per_namespace:
+        if line is not None and line.length + count > self._max_per_namespace:
             return f"the queue of namespace '{namespace}' is full ({self._max_per_namespace})"
         return None
 
-    def expected_s(self, namespace: str, now: float) -> float:
-        """How long one more entry of `namespace` would wait, from the pace at which its line is served."""
+    def expected_s(self, namespace: str, action: str, now: float) -> float:
+        """How long one more entry would wait, from the pace at which the namespace's line is served."""
         line = self._lines.get(namespace)
-        return 0.0 if line is None else line.expected_s(now)
+        return 0.0 if line is None else line.expected_s(action, now)
 
-    def push(self, namespace: str, entry: T) -> None:
+    def push(self, namespace: str, action: str, entry: T) -> None:
         line = self._lines.get(namespace)
         if line is None:
             line = self._lines[namespace] = _Line()
-        line.entries.append(entry)
+        line.push(action, entry)
         self._length += 1
 
     def waiting(self, namespace: str) -> bool:
         return namespace in self._lines
 
     def pop_first(self, takes: Callable[[T], bool], now: float = 0.0) -> bool:
-        """Offer the head of each line, in turn, until one is taken; False if none was."""
+        """Offer what is next in each line, in turn, until one is taken; False if none was."""
         for namespace in list(self._lines):
             line = self._lines[namespace]
-            if takes(line.entries[0]):
-                line.serve(now)
-                self._length -= 1
-                self._lines.move_to_end(namespace)
-                if not line.entries:
-                    del self._lines[namespace]
-                return True
+            for action, entry in line.heads():
+                if takes(entry):
+                    line.serve(action, now)
+                    self._length -= 1
+                    self._lines.move_to_end(namespace)
+                    self._forget_empty(namespace)
+                    return True
         return False
 
-    def remove(self, namespace: str, entry: T) -> bool:
+    def remove(self, namespace: str, action: str, entry: T) -> bool:
         line = self._lines.get(namespace)
-        if line is None or entry not in line.entries:
+        if line is None or not line.remove(action, entry):
             return False
-        line.entries.remove(entry)
         self._length -= 1
-        if not line.entries:
-            del self._lines[namespace]
+        self._forget_empty(namespace)
         return True
 
-    def drain(self) -> list[T]:
-        entries = [entry for line in self._lines.values() for entry in line.entries]
-        self._lines.clear()
-        self._length = 0
-        return entries
+    def _forget_empty(self, namespace: str) -> None:
+        if not self._lines[namespace].length:
+            del self._lines[namespace]

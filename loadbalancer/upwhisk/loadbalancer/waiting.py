@@ -34,20 +34,23 @@ class Waiting:
         """Whether anything could be placed now if there were a permit."""
         return bool(self._queue)
 
-    def refusal(self, namespace: str, count: int, *, waits: bool) -> str | None:
-        """Why `count` more of `namespace` do not fit, or None. `waits`: a caller waits, and is better told at once than
-        after `queue.max_wait_s`."""
+    def refusal(self, namespace: str, count: int, *, waits_for: str) -> str | None:
+        """Why `count` more of `namespace` do not fit, or None. `waits_for`: the action whose outcome a caller waits for, who
+        is better told at once than after `queue.max_wait_s`; empty if nobody does."""
         reason = self._queue.refusal(namespace, count)
         if reason is not None:
             self._refused["queue_full"] += 1
-        elif waits and (wait_s := self._queue.expected_s(namespace, self._clock.monotonic())) > self._settings.max_wait_s:
+        elif waits_for and (wait_s := self._expected_s(namespace, waits_for)) > self._settings.max_wait_s:
             self._refused["queue_slow"] += 1
             reason = f"the queue of namespace '{namespace}' takes {wait_s:.0f} s"
         return reason
 
+    def _expected_s(self, namespace: str, action: str) -> float:
+        return self._queue.expected_s(namespace, action, self._clock.monotonic())
+
     def push(self, pending: Pending) -> None:
         pending.phase = Phase.QUEUED
-        self._queue.push(pending.message.namespace, pending)
+        self._queue.push(pending.message.namespace, pending.message.action.document_id, pending)
 
     def push_again(self, pending: Pending) -> None:
         """No node has it any more."""
@@ -72,12 +75,12 @@ class Waiting:
             self.push(pending)
 
     def place_next(self, takes: Callable[[Pending], bool]) -> bool:
-        """Offer the head of each namespace's line, in turn; False if none was taken."""
+        """Offer what is next of each namespace, in turn; False if none was taken."""
         return self._queue.pop_first(takes, self._clock.monotonic())
 
     def take_out(self, pending: Pending) -> None:
         if pending.phase is Phase.QUEUED and self._resting.pop(pending, None) is None:
-            self._queue.remove(pending.message.namespace, pending)
+            self._queue.remove(pending.message.namespace, pending.message.action.document_id, pending)
 
     def overdue(self, pendings: Iterable[Pending]) -> tuple[list[Pending], list[Pending]]:
         """Of these, whose caller has waited long enough and is told now, and what is too old. What is journalled waits until it
