@@ -10,8 +10,10 @@ import argparse
 import json
 import os
 import random
+import re
 import statistics
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[1]
 INSIDE = "CHAOS_INSIDE"
+_IDS = re.compile(r"[0-9a-f]{32}")
 
 
 def main() -> int:
@@ -73,6 +76,8 @@ def report(tally: Tally, *, as_json: bool) -> None:
     print(f"{tally.ids} accepted ids, {tally.broken} calls without an answer, refused {dict(tally.refused)}")
     print("ended: " + ", ".join(f"{end}: {n}" for end, n in sorted(tally.ends.items())))
     print(f"violations: {len(tally.violations)}")
+    for shape, times in Counter(_IDS.sub("ID", one) for one in tally.violations).most_common(20):
+        print(f"  {times:>6} times: {shape}")
     for one in tally.violations[:40]:
         print(f"  {one}")
 

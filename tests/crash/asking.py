@@ -55,7 +55,9 @@ class Records:
             got.update(new)
             named = {id_ for record in new.values() for id_ in started_by(record)}
             missing = (missing | named) - got.keys()
-            if not new:
+            if new:  # to read what is there may take longer than to wait for what is not
+                deadline = time.monotonic() + SETTLE_S
+            else:
                 await asyncio.sleep(0.1)
         return got
 
