@@ -10,6 +10,7 @@ from typing import Any, cast
 import structlog
 from aiohttp import web
 
+from upwhisk.common.gathered import GatheredTransport
 from upwhisk.common.ids import new_transaction_id
 from upwhisk.controller.api.errors import (
     MAX_FIELD,
@@ -51,6 +52,9 @@ class ApiProtocol(web.RequestHandler):
         self._connections = connections
         self._head_timeout_s = head_timeout_s
         self._head_deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(GatheredTransport(cast(asyncio.Transport, transport)))
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)

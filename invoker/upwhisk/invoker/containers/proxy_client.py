@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
 from upwhisk.common.deadlines import Deadlines
+from upwhisk.common.gathered import GatheredTransport
 from upwhisk.common.spi.containers import GuestAnswer
 
 Connect = Callable[[Callable[[], "Connection"]], Awaitable[Any]]
@@ -32,7 +33,7 @@ class Connection(asyncio.Protocol):
         self.reusable = True
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)  # uvloop's are no subclasses
+        self._transport = GatheredTransport(cast("asyncio.Transport", transport))  # uvloop's are no subclasses
 
     def send(self, request: bytes, answer: asyncio.Future[GuestAnswer], maximum: int) -> None:
         """Send a whole request; `answer` gets what comes back, or `PeerClosed`."""
