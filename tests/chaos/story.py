@@ -65,13 +65,16 @@ class Story:
         self.tally = Tally()
 
     def play(self, rounds: int, only: list[str] | None = None) -> Tally:
-        """Each kind of fault strikes `rounds` times."""
+        """Each kind of fault strikes `rounds` times; Ctrl-C ends them before their time."""
         maker = Faults(self._fleet, self._choice)
         began_ms = int(time.time() * 1000)
         load = FleetLoad(self._fleet.urls, self._fleet.key, self._seed, callers=16, pace_s=_PACE_S)
         load.start()
         try:
             self._strike(maker, Turns(only or maker.kinds(), rounds, self._choice))
+        except KeyboardInterrupt:
+            print("no more faults: what was promised so far is looked at", file=sys.stderr, flush=True)
+            self._probe.wait_well(RECOVERED_S)
         finally:
             book = load.stop()
             maker.close()
