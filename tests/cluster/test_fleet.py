@@ -75,6 +75,17 @@ def test_a_drain_outlives_a_restart_of_its_node(fleet: Fleet) -> None:
     wait_for(lambda: nodes(fleet)["n2"] == "up", "it takes work again")
 
 
+def test_a_node_that_was_drained_and_stopped_is_removed_with_its_drain(fleet: Fleet) -> None:
+    upwhisk(fleet, "node", "drain", "n2", "--reason", "it is sold")
+    fleet.invokers[1].stop()
+    try:
+        wait_for(lambda: "n2" not in nodes(fleet), "it left")
+        upwhisk(fleet, "node", "remove", "n2")
+    finally:
+        fleet.invokers[1].start()
+    wait_for(lambda: nodes(fleet).get("n2") == "up", "another machine of that name takes work")
+
+
 def test_work_of_a_dead_node_ends_with_the_reason_or_runs_elsewhere(fleet: Fleet) -> None:
     client = at(fleet, 0)
     client.deploy("lost", SLEEPER)

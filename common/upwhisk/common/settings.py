@@ -13,8 +13,8 @@ Positive = Annotated[int, Meta(ge=1)]
 NotNegative = Annotated[int, Meta(ge=0)]
 Seconds = Annotated[float, Meta(ge=0)]
 SomeSeconds = Annotated[float, Meta(gt=0)]
-NodeName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,128}$")]
-ControllerName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{0,128}$")]
+NodeName = Annotated[str, Meta(pattern=r"^(?!\.{1,2}$)[A-Za-z0-9_.-]{1,128}$")]
+ControllerName = Annotated[str, Meta(pattern=r"^(?!\.{1,2}$)[A-Za-z0-9_.-]{0,128}$")]
 Port = Annotated[int, Meta(ge=0, le=65535)]
 
 

@@ -54,6 +54,8 @@ def test_variables_win_over_the_file(tmp_path: Path) -> None:
         ("[node]\nmemory_mb = 10\n", {}, "setting node.memory_mb: expected 0 (half of the machine's) or at least 128"),
         ("[node]\nname = ''\n", {}, "setting node.name"),
         ("[node]\nname = 'a/b'\n", {}, "setting node.name"),
+        ("[node]\nname = '..'\n", {}, "setting node.name"),
+        ("[controller]\nname = '.'\n", {}, "setting controller.name"),
         ("[plugins]\nforecaster = 'gbrt'\n", {}, "setting plugins.forecaster: 'gbrt' is unknown; available: persistence"),
     ],
 )

@@ -142,14 +142,17 @@ def undrain(session: Session, name: str, config: Path | None) -> None:
 def remove(session: Session, name: str, force: bool, config: Path | None) -> None:
     """Forget a node that is gone for good: its registration and its drain; its topic follows."""
     from upwhisk.common.drain import drain_flag
+    from upwhisk.common.ids import NodeId
     from upwhisk.common.spi.nodes import NodeState
 
     async def work(registry: NodeRegistry) -> None:
-        report = await _known(registry, name)
-        if report.state is not NodeState.OFFLINE and not force:
-            raise Failure(f"Node '{name}' still answers", hint="stop it first, or use --force")
-        await registry.leave(report.node)
-        await registry.put_flag(drain_flag(report.node), None)
+        node = NodeId(name)
+        if await registry.flag(drain_flag(node)) is None or await registry.report(node) is not None:
+            report = await _known(registry, name)  # else it was stopped in good order, and only its drain is left
+            if report.state is not NodeState.OFFLINE and not force:
+                raise Failure(f"Node '{name}' still answers", hint="stop it first, or use --force")
+        await registry.leave(node)
+        await registry.put_flag(drain_flag(node), None)
 
     _with_registry(config, work)
     session.output.ok(f"removed node {name}", {"node": name, "removed": True})
