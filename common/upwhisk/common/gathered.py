@@ -1,7 +1,7 @@
-"""Writes that leave together, at the end of a turn of the loop.
+"""Writes that leave together, when the loop has done what was ready.
 
 A write to a peer that sleeps wakes the core it sleeps on; in a virtual machine that costs more than the write itself. What
-many tasks write in one turn goes out back to back: the first wakes the other core, the rest find it awake.
+many tasks write in one turn of the loop goes out back to back, at the begin of the next: the first wakes the other core, the rest find it awake.
 """
 
 from __future__ import annotations
@@ -11,6 +11,9 @@ from collections.abc import Iterable
 from typing import Any
 from weakref import WeakKeyDictionary
 
+import structlog
+
+log = structlog.get_logger(__name__)
 _HELD_BYTES = 64 * 1024
 
 
@@ -28,14 +31,19 @@ class _Turn:
     def _end(self) -> None:
         holding, self._holding = self._holding, []
         for one in holding:
-            one.flush()
+            try:
+                one.flush()
+            except Exception:
+                log.exception("a connection cannot be written to", action="gathered.failed")
+                one.abort()
 
 
 _turns: WeakKeyDictionary[asyncio.AbstractEventLoop, _Turn] = WeakKeyDictionary()
 
 
 class GatheredTransport(asyncio.Transport):
-    """`inner`, with what is written held until the turn ends; in order, and never much."""
+    """`inner`, with what is written held for a moment; in order, and never much. Its protocol flushes when the peer has closed its
+    end (`eof_received`): uvloop then closes `inner`."""
 
     def __init__(self, inner: asyncio.Transport) -> None:
         super().__init__()
@@ -48,7 +56,7 @@ class GatheredTransport(asyncio.Transport):
     def write(self, data: bytes | bytearray | memoryview) -> None:
         if not self._held:
             self._turn.hold(self, self._loop)
-        self._held.append(data)
+        self._held.append(data if isinstance(data, bytes) else bytes(data))
         self._held_bytes += len(data)
         if self._held_bytes > _HELD_BYTES:
             self.flush()

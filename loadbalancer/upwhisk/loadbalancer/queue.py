@@ -4,16 +4,15 @@ between its actions. Pure."""
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
 _WEIGHT = 0.1
 """Weight of the newest interval in a line's pace."""
-_OFFERED = 16
-"""Actions of one namespace whose next is offered, before it is the next namespace's turn: what does not fit is found out for
-each again and again."""
+_OFFERED = 4
+"""Actions of one namespace whose next is offered at one look; other ones at the next, if none of them fits."""
 
 
 class _Line(Generic[T]):
@@ -33,6 +32,12 @@ class _Line(Generic[T]):
 
     def heads(self) -> list[tuple[str, T]]:
         return [(action, entries[0]) for action, entries in islice(self._turns.items(), _OFFERED)]
+
+    def pass_over(self, actions: Iterable[str]) -> None:
+        """None of these fits now: others are offered at the next look, if there are."""
+        if len(self._turns) > _OFFERED:
+            for action in actions:
+                self._turns.move_to_end(action)
 
     def serve(self, action: str, now: float) -> None:
         """Its head goes; the action's next turn is after all others'."""
@@ -58,14 +63,15 @@ class _Line(Generic[T]):
             del self._turns[action]
 
     def expected_s(self, action: str, now: float) -> float:
-        """How long one more entry would wait; 0 as long as nothing is known."""
-        if self.pace_s is None or self.served_at is None:
+        """How long one more entry would wait; 0 as long as nothing is known, or nothing of the action waits: it is offered at
+        once, whatever else of the namespace fits nowhere."""
+        if self.pace_s is None or self.served_at is None or action not in self._turns:
             return 0.0
         return max(self.pace_s * self._ahead(action), now - self.served_at)
 
     def _ahead(self, action: str) -> int:
         """Entries that are served before one more of this action: its own, and as many turns of each other's."""
-        own = len(self._turns.get(action, ()))
+        own = len(self._turns[action])
         return own + sum(min(len(entries), own + 1) for other, entries in self._turns.items() if other != action)
 
 
@@ -113,13 +119,15 @@ class FairQueue(Generic[T]):
         """Offer what is next in each line, in turn, until one is taken; False if none was."""
         for namespace in list(self._lines):
             line = self._lines[namespace]
-            for action, entry in line.heads():
+            heads = line.heads()
+            for action, entry in heads:
                 if takes(entry):
                     line.serve(action, now)
                     self._length -= 1
                     self._lines.move_to_end(namespace)
                     self._forget_empty(namespace)
                     return True
+            line.pass_over(action for action, _ in heads)
         return False
 
     def remove(self, namespace: str, action: str, entry: T) -> bool:

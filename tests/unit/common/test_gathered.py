@@ -76,6 +76,21 @@ async def test_nothing_follows_an_abort() -> None:
     assert log == ["aborted"]
 
 
+async def test_one_that_cannot_be_written_to_does_not_silence_the_others() -> None:
+    class Broken(Inner):
+        def write(self, data: bytes | bytearray | memoryview) -> None:
+            raise RuntimeError("no")
+
+    log: list[str] = []
+    broken, whole = GatheredTransport(Broken(log, "1")), GatheredTransport(Inner(log, "2"))
+    broken.write(b"a")
+    changing = bytearray(b"b")
+    whole.write(changing)
+    changing[:] = b"c"
+    await turn()
+    assert log == ["1aborted", "2b"]
+
+
 async def test_much_is_not_held() -> None:
     log: list[str] = []
     one = GatheredTransport(Inner(log))

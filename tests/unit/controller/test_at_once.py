@@ -107,6 +107,40 @@ async def test_an_update_does_not_enable_what_is_disabled_at_the_same_moment(see
         assert await links(store) == {"guest/r": "inactive"}
 
 
+async def test_who_has_an_old_copy_of_a_rule_links_what_it_is_now() -> None:
+    store, first, second = desks(1, 2)
+    other = EntityName("guest", None, "t2")
+    async with store:
+        await first.ready_rule()
+        await second.catalog.find(Rule, RULE)
+        await first.triggers.put(WHO, other, b"{}", overwrite=True)
+        await first.put_action("b")
+        await first.put_rule({"trigger": "/_/t2", "action": "/_/b"})
+        await second.rules.set_status(RULE, "inactive")
+        assert await links(store) == {}
+        (link,) = (await Catalog(store.entities).get(Trigger, other)).rules.values()
+        assert (link.status, str(link.action)) == ("inactive", "/guest/b")
+        await second.catalog.find(Rule, RULE)
+        await first.put_rule({"annotations": [{"key": "k", "value": 1}]})
+        await second.rules.delete(RULE)
+        assert (await Catalog(store.entities).get(Trigger, other)).rules == {}
+
+
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("seed", SEEDS)
+async def test_a_rule_that_moves_while_it_is_disabled_is_linked_once(seed: int, count: int) -> None:
+    store, first, second = desks(seed, count)
+    other = EntityName("guest", None, "t2")
+    async with store:
+        await first.ready_rule()
+        await first.triggers.put(WHO, other, b"{}", overwrite=True)
+        await second.catalog.find(Rule, RULE)
+        await both(first.put_rule({"trigger": "/_/t2"}), second.rules.set_status(RULE, "inactive"))
+        rule = await Catalog(store.entities).get(Rule, RULE)
+        linked = [t.name for t in (TRIGGER, other) if (await Catalog(store.entities).get(Trigger, t)).rules]
+        assert linked == [rule.trigger.entity.name]
+
+
 @pytest.mark.parametrize("force", [False, True])
 @pytest.mark.parametrize("count", [1, 2])
 @pytest.mark.parametrize("seed", SEEDS)

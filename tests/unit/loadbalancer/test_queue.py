@@ -46,7 +46,30 @@ def test_the_wait_to_be_expected_is_that_of_the_action() -> None:
     for second in range(100):
         assert queue.pop_first(lambda entry: True, float(second))
     assert queue.expected_s("a", "batch", 99.0) == 100.0
-    assert queue.expected_s("a", "quick", 99.0) == 1.0
+    assert queue.expected_s("a", "quick", 99.0) == 0.0
+    queue.push("a", "quick", "quick")
+    assert queue.expected_s("a", "quick", 99.0) == 3.0, "its own, and two of the others"
+
+
+def test_what_fits_nowhere_makes_nobody_wait_who_fits() -> None:
+    queue: FairQueue[str] = FairQueue(1000, 1000)
+    queue.push("a", "big", "big")
+    for second in (1.0, 2.0):
+        queue.push("a", "small", "small")
+        assert queue.pop_first(lambda entry: entry == "small", second)
+    assert queue.expected_s("a", "small", 100.0) == 0.0
+    assert queue.expected_s("a", "big", 100.0) == 98.0
+
+
+def test_many_that_fit_nowhere_do_not_hide_one_that_does() -> None:
+    queue: FairQueue[str] = FairQueue(1000, 1000)
+    for number in range(50):
+        queue.push("a", f"big{number}", "big")
+    queue.push("a", "small", "small")
+    looks = 0
+    while not queue.pop_first(lambda entry: entry == "small"):
+        looks += 1
+        assert looks < 50
 
 
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 20), st.booleans()), max_size=200))

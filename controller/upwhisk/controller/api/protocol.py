@@ -56,6 +56,12 @@ class ApiProtocol(web.RequestHandler):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(GatheredTransport(cast(asyncio.Transport, transport)))
 
+    def eof_received(self) -> None:
+        """What was answered leaves before the connection is closed."""
+        if isinstance(self.transport, GatheredTransport):
+            self.transport.flush()
+        super().eof_received()
+
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
         if self._messages:

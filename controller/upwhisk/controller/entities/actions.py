@@ -109,12 +109,17 @@ class ActionWriter:
     async def _put(self, action: Action) -> Action:
         """`NotFound` if its package was deleted meanwhile: without one it could not be reached."""
         stored = await self._catalog.put(action)
-        package = action.name.its_package
-        if package is not None and await self._catalog.fresh(Package, package) is None:
+        if not await self._has_package(action.name):
             with contextlib.suppress(NotFound):
                 await self._catalog.delete(stored)
             raise NotFound()
         return stored
+
+    async def _has_package(self, name: EntityName) -> bool:
+        try:
+            return name.its_package is None or await self._catalog.fresh(Package, name.its_package) is not None
+        except Conflict:  # its name is another entity's by now
+            return False
 
     async def delete(self, name: EntityName) -> Action:
         await self._check_package(name)

@@ -63,7 +63,7 @@ class PackageWriter:
         await self._catalog.delete(package)
         try:
             await self._empty(name, force=force)
-        except Conflict:
+        except Exception:
             await self._catalog.put(msgspec.structs.replace(package, revision=None))
             raise
         return package

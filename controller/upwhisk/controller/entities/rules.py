@@ -8,7 +8,7 @@ for a link that came meanwhile.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -20,12 +20,15 @@ from upwhisk.common.model.rule import Reference, Rule, RuleStatus, reference_to
 from upwhisk.common.model.trigger import RuleLink, Trigger
 from upwhisk.common.names import EntityName, parse_reference
 from upwhisk.controller import namespace_limits
-from upwhisk.controller.catalog import Catalog, ResolvedAction
+from upwhisk.controller.catalog import CONCURRENT, Catalog, ResolvedAction
 from upwhisk.controller.entities import fields
 from upwhisk.controller.entities.actions import EXISTS
 from upwhisk.controller.entities.triggers import Links, TriggerWriter
 from upwhisk.controller.entitlement import check_action, check_own
 from upwhisk.controller.json_body import decode_as, decode_object, malformed_content
+
+_ATTEMPTS: Final = 5
+"""To link or delete a rule that others change."""
 
 
 class RuleBody(fields.CommonBody):
@@ -76,15 +79,19 @@ class RuleWriter:
             raise
 
     async def delete(self, name: EntityName) -> Rule:
-        rule = await self._catalog.get(Rule, name)
-        await self._unlink(rule)
-        await self._catalog.delete(rule)
-        await self._unlink(rule)
-        return rule
+        for _ in range(_ATTEMPTS):
+            rule = await self._fresh(name)
+            await self._unlink(rule)
+            try:
+                await self._catalog.delete(rule)
+            except Conflict:  # it was changed meanwhile, and linked again
+                continue
+            await self._unlink(rule)
+            return rule
+        raise Conflict(CONCURRENT)
 
     async def set_status(self, name: EntityName, status: RuleStatus) -> None:
-        rule = await self._catalog.get(Rule, name)
-        if not await self._link(rule, status):
+        if not await self._link(await self._fresh(name), status):
             raise NotFound("Only rules with existing triggers can be activated")
 
     async def status(self, rule: Rule) -> RuleStatus:
@@ -106,11 +113,24 @@ class RuleWriter:
             links[name] = RuleLink(rule.action, status if there is None else there.status)
             return links
 
-        trigger = await self._triggers.change_links(rule.trigger.entity, add)
-        if await self._catalog.fresh(Rule, rule.name) is None:
-            await self._unlink(rule)
+        for _ in range(_ATTEMPTS):
+            trigger = await self._triggers.change_links(rule.trigger.entity, add)
+            now = await self._catalog.fresh(Rule, rule.name)
+            if now is not None and (now.trigger, now.action) == (rule.trigger, rule.action):
+                return None if trigger is None else trigger.rules[name].status
+            if now is None or now.trigger != rule.trigger:
+                await self._unlink(rule)
+            if now is None:
+                raise NotFound()
+            rule = now
+        raise Conflict(CONCURRENT)
+
+    async def _fresh(self, name: EntityName) -> Rule:
+        """As the store has it: what is linked by an old copy would be linked to its old trigger."""
+        rule = await self._catalog.fresh(Rule, name)
+        if rule is None:
             raise NotFound()
-        return None if trigger is None else trigger.rules[name].status
+        return rule
 
     async def _unlink(self, rule: Rule) -> None:
         def remove(links: Links) -> Links:

@@ -23,7 +23,7 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, ended: Callable[[Connection], None]) -> None:
         self._ended = ended
-        self._transport: asyncio.Transport | None = None
+        self._transport: GatheredTransport | None = None
         self._answer: asyncio.Future[GuestAnswer] | None = None
         self._kept = bytearray()
         self._maximum = 0
@@ -91,6 +91,10 @@ class Connection(asyncio.Protocol):
         answer, self._answer = self._answer, None
         if answer is not None and not answer.done():
             answer.set_result(GuestAnswer(self._status, bytes(self._kept), self._length))
+
+    def eof_received(self) -> None:
+        if self._transport is not None:
+            self._transport.flush()
 
     def connection_lost(self, error: Exception | None) -> None:
         self.reusable = False
