@@ -163,7 +163,7 @@ OVERSIZED = [
     ("actions/x", {"exec": {"kind": "k" * 1_000_000, "code": "x"}}),
     ("actions/x", {"exec": {"kind": "python:3", "code": "x"}, "annotations": [{"key": "network", "value": "n" * 500_000}]}),
     ("packages/x", {"binding": {"name": "x" * 100_000}}),
-    ("rules/y", {"trigger": "t" * 100_000, "action": "a"}),
+    ("rules/oversized", {"trigger": "t" * 100_000, "action": "a"}),
 ]
 
 
