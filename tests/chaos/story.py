@@ -74,7 +74,8 @@ class Story:
             self._strike(maker, Turns(only or maker.kinds(), rounds, self._choice))
         except KeyboardInterrupt:
             print("no more faults: what was promised so far is looked at", file=sys.stderr, flush=True)
-            self._probe.wait_well(RECOVERED_S)
+            if not self._probe.wait_well(RECOVERED_S):
+                self.tally.violations.append(f"not well {RECOVERED_S:.0f} s after the last fault: {self._probe.last}")
         finally:
             book = load.stop()
             maker.close()

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from cluster.calls import at, node_of, upwhisk
@@ -84,6 +88,20 @@ def test_a_node_that_was_drained_and_stopped_is_removed_with_its_drain(fleet: Fl
     finally:
         fleet.invokers[1].start()
     wait_for(lambda: nodes(fleet).get("n2") == "up", "another machine of that name takes work")
+
+
+def test_three_who_prepare_a_fleet_at_once_agree_on_its_key(fleet: Fleet, tmp_path: Path) -> None:
+    environment = {**os.environ, "UPWHISK_COUCHDB_PREFIX": "three_", "UPWHISK_COUCHDB_KEY_FILE": str(tmp_path / "key")}
+    files = [tmp_path / f"wskprops{number}" for number in range(3)]
+    command = [sys.executable, "-m", "upwhisk.cli", "init", "--config", str(fleet.config), "--wskprops"]
+    running = [
+        subprocess.Popen([*command, str(file)], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        for file in files
+    ]
+    said = [process.communicate(timeout=90)[0] for process in running]
+    assert [process.returncode for process in running] == [0, 0, 0], said
+    assert len({file.read_text() for file in files}) == 1, "nobody was given a key that does not work"
+    assert sum("shown this once" in text for text in said) == 1
 
 
 def test_work_of_a_dead_node_ends_with_the_reason_or_runs_elsewhere(fleet: Fleet) -> None:

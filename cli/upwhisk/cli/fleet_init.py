@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Final
 
 from upwhisk.cli.fleet_parts import FleetParts, parts_of
 from upwhisk.cli.guest_key import GuestKey, ensure_guest, given_key, write_wskprops_file
 from upwhisk.common.errors import StartupError, UpwhiskError
+from upwhisk.common.ids import new_instance_id
 from upwhisk.common.settings import Settings
+from upwhisk.common.spi.nodes import Claim, NodeRegistry
 from upwhisk.common.spi.roles import Role
 from upwhisk.common.spi.store import DocumentStore
+
+_TURN_S: Final = 30.0
+_LEASE_S: Final = 10.0
+_AGAIN_S: Final = 0.2
 
 
 async def initialise(
@@ -58,9 +67,33 @@ async def granted(parts: FleetParts, settings: Settings, account: Settings, role
     return lines
 
 
+@asynccontextmanager
+async def alone(registry: NodeRegistry) -> AsyncIterator[None]:
+    """No other `init` of the fleet is in there meanwhile: of two random keys one would be shown and not work."""
+    try:
+        async with asyncio.timeout(_TURN_S):
+            claim = await _turn(registry)
+    except TimeoutError:
+        raise StartupError(f"another 'upwhisk init' is at work and has not ended within {_TURN_S:.0f} s") from None
+    try:
+        yield
+    finally:
+        await claim.release()
+
+
+async def _turn(registry: NodeRegistry) -> Claim:
+    owner = new_instance_id()
+    while True:
+        claim = await registry.claim("init", owner, ttl_s=_LEASE_S)
+        if claim is not None:
+            return claim
+        await asyncio.sleep(_AGAIN_S)
+
+
 async def _with_services(parts: FleetParts, given: tuple[str, str] | None, lines: list[str]) -> GuestKey:
     async with parts.documents, parts.bus, parts.registry:
-        key = await ensure_guest(parts.documents.subjects, given)
+        async with alone(parts.registry):
+            key = await ensure_guest(parts.documents.subjects, given)
         lines.append(f"bus: reachable, {len(await parts.bus.topics(''))} topics")
         lines.append(f"registry: reachable, {len(await parts.registry.nodes())} nodes")
         lines.append(f"key of 'guest' (shown this once): {key.text}" if key.fresh else "guest: has its key")

@@ -1,7 +1,8 @@
 """Writes that leave together, when the loop has done what was ready.
 
 A write to a peer that sleeps wakes the core it sleeps on; in a virtual machine that costs more than the write itself. What
-many tasks write in one turn of the loop goes out back to back, at the begin of the next: the first wakes the other core, the rest find it awake.
+many tasks write in one turn of the loop goes out back to back, at the begin of the next: the first wakes the other core, the
+rest find it awake.
 """
 
 from __future__ import annotations

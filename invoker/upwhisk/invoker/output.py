@@ -14,7 +14,8 @@ _SENTINEL = SENTINEL.encode()
 _END = _SENTINEL + b"\n"
 _MARKED = re.compile(re.escape(ATTRIBUTION.encode()) + rb"([0-9a-f]{32}) ")
 _MAX_LINE = 64 * 1024
-"""Longer lines are cut into pieces, so that a guest that never ends a line cannot hold the platform's memory."""
+"""Longer lines are cut into pieces, each with the line's mark, so that a guest that never ends a line cannot hold the platform's
+memory."""
 
 
 def log_line(at_ns: int, stream: Stream, text: str) -> str:
@@ -71,9 +72,11 @@ class GuestOutput:
     def _feed(self, chunk: LogChunk) -> None:
         data = self._rest[chunk.stream] + chunk.data
         *lines, rest = data.split(b"\n")
+        marked = _MARKED.match(rest)
+        mark = b"" if marked is None else marked[0]
         while len(rest) > _MAX_LINE:
             lines.append(rest[:_MAX_LINE])
-            rest = rest[_MAX_LINE:]
+            rest = mark + rest[_MAX_LINE:]
         self._rest[chunk.stream] = rest
         for line in lines:
             self._line(chunk.stream, line, chunk.read_ns)

@@ -112,9 +112,6 @@ class FairQueue(Generic[T]):
         line.push(action, entry)
         self._length += 1
 
-    def waiting(self, namespace: str) -> bool:
-        return namespace in self._lines
-
     def pop_first(self, takes: Callable[[T], bool], now: float = 0.0) -> bool:
         """Offer what is next in each line, in turn, until one is taken; False if none was."""
         for namespace in list(self._lines):

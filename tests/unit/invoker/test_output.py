@@ -78,6 +78,16 @@ def test_what_is_written_after_its_end_is_no_others() -> None:
     assert output.close(C) == (f"stdout: unattributed: {ATTRIBUTION}not an id", "stdout: hers")
 
 
+def test_the_pieces_of_a_long_line_are_all_its_owners() -> None:
+    output = GuestOutput()
+    output.open(A, Lines())
+    output.open(B, Lines())
+    output.feed([chunk(f"{ATTRIBUTION}{A} {'x' * 200_000}"), chunk("y\n")])
+    mine = output.close(A)
+    assert "".join(line.removeprefix("stdout: ") for line in mine) == "x" * 200_000 + "y"
+    assert output.close(B) == ()
+
+
 def test_the_last_line_needs_no_end() -> None:
     output = GuestOutput()
     output.open(A, Lines())

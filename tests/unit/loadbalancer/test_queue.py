@@ -129,7 +129,8 @@ def test_removal() -> None:
     queue.push("a", "x", 1)
     assert queue.remove("a", "x", 1)
     assert not queue.remove("a", "x", 1)
-    assert not queue.waiting("a")
+    assert len(queue) == 0
+    assert queue.refusal("a", 2) is None
 
 
 def test_the_wait_to_be_expected() -> None:

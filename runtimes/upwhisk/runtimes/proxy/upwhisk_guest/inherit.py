@@ -18,7 +18,14 @@ def install() -> None:
 
     def start_inheriting(thread: threading.Thread) -> None:
         context, run = contextvars.copy_context(), thread.run
-        thread.run = lambda: context.run(run)  # type: ignore[method-assign]
+
+        def run_inheriting() -> None:
+            try:
+                context.run(run)
+            finally:
+                del thread.run  # else the thread and what it was given would hold each other
+
+        thread.run = run_inheriting  # type: ignore[method-assign]
         start(thread)
 
     def submit_inheriting(pool: ThreadPoolExecutor, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
