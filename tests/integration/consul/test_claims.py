@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
+import aiohttp
 import pytest
 from fakes.until import until, until_async
 from integration.consul.conftest import TTL_S, MakeSettings
@@ -15,6 +17,7 @@ from services.consul import Consul
 from services.toxiproxy import Toxiproxy
 
 from upwhisk.backends.nodes.consul import ConsulRegistry
+from upwhisk.common.settings import ConsulSettings
 
 pytestmark = pytest.mark.external_service
 KILLED = Path(__file__).with_name("killed_claimant.py")
@@ -25,6 +28,24 @@ async def registries(
     stack: AsyncExitStack, consul: Consul, settings: MakeSettings, count: int
 ) -> list[ConsulRegistry]:
     return [await stack.enter_async_context(ConsulRegistry(settings(consul))) for _ in range(count)]
+
+
+@asynccontextmanager
+async def claimant(own: ConsulSettings) -> AsyncIterator[None]:
+    """A process that holds `log/a` for `late`; killed at the end."""
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, str(KILLED), own.url, own.token_file, own.prefix, "log/a", "late", str(TTL_S),
+        stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    try:
+        assert child.stdout is not None
+        said = b""
+        while b"held" not in said:
+            said = await asyncio.wait_for(child.stdout.readline(), 20)
+        yield
+    finally:
+        child.kill()
+        await child.wait()
 
 
 async def test_of_many_who_race_one_wins(
@@ -44,23 +65,11 @@ async def test_the_claim_of_a_dead_owner_is_free_in_time(
     consul: Consul, settings: MakeSettings, stack: AsyncExitStack
 ) -> None:
     [heir] = await registries(stack, consul, settings, 1)
-    own = settings(consul)
-    child = await asyncio.create_subprocess_exec(
-        sys.executable, str(KILLED), own.url, own.token_file, own.prefix, "log/a", "late", str(TTL_S),
-        stdout=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    try:
-        assert child.stdout is not None
-        said = b""
-        while b"held" not in said:
-            said = await asyncio.wait_for(child.stdout.readline(), 20)
+    async with claimant(settings(consul)):
         assert await heir.claim("log/a", "heir", ttl_s=TTL_S) is None
         began = time.monotonic()
         await until(lambda: time.monotonic() - began > 1.5 * TTL_S)
         assert await heir.holders("log/") == {"log/a": "late"}, "who lives keeps it"
-    finally:
-        child.kill()
-        await child.wait()
     died = time.monotonic()
 
     async def inherited() -> bool:
@@ -69,6 +78,23 @@ async def test_the_claim_of_a_dead_owner_is_free_in_time(
     await until_async(inherited)
     assert time.monotonic() - died < TTL_S + SLACK_S
     assert await heir.holders("log/") == {"log/a": "heir"}
+
+
+async def test_nothing_is_left_of_the_claim_of_a_dead_owner(consul: Consul, settings: MakeSettings) -> None:
+    own = settings(consul)
+    async with aiohttp.ClientSession(consul.url, headers={"X-Consul-Token": consul.token}) as client:
+
+        async def keys() -> list[str]:
+            async with client.get(f"/v1/kv/{own.prefix}/?keys") as answer:
+                return await answer.json() if answer.status == 200 else []
+
+        async with claimant(own):
+            assert await keys() == [f"{own.prefix}/claims/log/a"]
+
+        async def gone() -> bool:
+            return await keys() == []
+
+        await until_async(gone)
 
 
 async def test_who_was_cut_off_learns_that_it_lost(

@@ -80,6 +80,11 @@ async def test_no_tls_where_there_is(secure_broker: Kafka) -> None:
     assert "kafka.security is 'plaintext': is that what is spoken there?" in text
 
 
+async def test_a_login_where_nobody_logs_in(secure_broker: Kafka, tmp_path: Path) -> None:
+    plain = settings(secure_broker, tmp_path, security="sasl_plaintext", bootstrap=(secure_broker.bootstrap,))
+    assert (await refused(plain)).startswith("setting kafka.security: 'sasl_plaintext' logs in, and the broker lets")
+
+
 async def test_a_mechanism_that_is_not_offered(secure_broker: Kafka, tmp_path: Path) -> None:
     text = await refused(settings(secure_broker, tmp_path, mechanism="SCRAM-SHA-512"))
     assert text == "setting kafka.mechanism: the broker does not offer SCRAM-SHA-512"

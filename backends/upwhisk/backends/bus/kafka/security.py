@@ -85,6 +85,9 @@ def _fault(error: BaseException, settings: KafkaSettings) -> ConfigurationError 
         case errors.SaslAuthenticationFailed():
             text = f"the broker refuses user '{settings.user}' with this password ({settings.mechanism})"
             return ConfigurationError("kafka.user, kafka.password_file", text)
+        case errors.IllegalSaslStateError():
+            text = f"'{settings.security}' logs in, and the broker lets nobody log in on this port"
+            return ConfigurationError("kafka.security", text)
         case errors.UnsupportedSaslMechanismError():
             return ConfigurationError("kafka.mechanism", f"the broker does not offer {settings.mechanism}")
         case _:

@@ -1,7 +1,7 @@
 """Claims: keys locked by a session that lives as long as its owner's TTL check passes.
 
-A session's own time to live cannot be below ten seconds, a check's can: when it lapses, Consul ends the session and frees
-its locks at once.
+A session's own time to live cannot be below ten seconds, a check's can: when it lapses, Consul ends the session and deletes
+what it has locked at once.
 """
 
 from __future__ import annotations
@@ -142,7 +142,9 @@ class Claims:
             await self._link.ask(lambda c: c.agent.check.ttl_pass(session.check))
             try:
                 session.id = await self._link.ask(
-                    lambda c: c.session.create(name=session.owner, checks=[session.check], lock_delay=0)
+                    lambda c: c.session.create(
+                        name=session.owner, checks=[session.check], behavior="delete", lock_delay=0
+                    )
                 )
                 return
             except Unavailable:  # the agent has not told the servers of the check yet
