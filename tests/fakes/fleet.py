@@ -123,7 +123,7 @@ class FleetController:
     async def stop(self) -> None:
         """In good order, as `Controller` does it."""
         self.balancer.stopping = True
-        self.balancer.release_waiting()
+        self.balancer.work.release_waiting()
         await asyncio.sleep(0)
         await self._close()
 
@@ -158,7 +158,7 @@ class FleetController:
 
     @property
     def booked_mb(self) -> int:
-        return sum(node.book.used_mb for node in self.balancer.nodes)
+        return sum(node.book.used_mb for node in self.balancer.view.nodes)
 
 
 class Fleet:

@@ -22,9 +22,9 @@ from upwhisk.common.messages import (
 )
 from upwhisk.common.spi.bus import controller_topic
 from upwhisk.controller.delivery.beginnings import Begin, Beginnings
+from upwhisk.controller.delivery.entries import is_withdrawn
 from upwhisk.controller.delivery.holds import Holds
 from upwhisk.controller.delivery.ledger import Applied, Ledger, carried, may_be_carried, retells
-from upwhisk.controller.delivery.log import is_withdrawn
 from upwhisk.controller.delivery.ownership import OWNED_S, Ownership
 
 if TYPE_CHECKING:

@@ -78,7 +78,7 @@ class BalancerMetrics(Collector):
             "upwhisk_activations_queued", "Activations that wait for a permit", value=balancer.queued
         )
         yield GaugeMetricFamily("upwhisk_activations_in_flight", "Activations on nodes", value=balancer.in_flight)
-        yield GaugeMetricFamily("upwhisk_controllers", "Controllers that share the nodes", value=balancer.controllers)
+        yield GaugeMetricFamily("upwhisk_controllers", "Controllers that share the nodes", value=balancer.view.controllers)
         yield _counter("upwhisk_refusals", "Calls that were not accepted", "reason", balancer.refused)
         yield _counter(
             "upwhisk_hand_overs_returned", "Hand-overs to nodes without an outcome", "reason", balancer.came_back
@@ -89,7 +89,7 @@ class BalancerMetrics(Collector):
         permits = GaugeMetricFamily("upwhisk_permits_in_use", "Permits of this controller", labels=["node"])
         booked = GaugeMetricFamily("upwhisk_node_booked_bytes", "Memory behind those permits", labels=["node"])
         total = GaugeMetricFamily("upwhisk_node_memory_bytes", "Memory that this controller may book there", labels=["node"])
-        for node in self._balancer.nodes:
+        for node in self._balancer.view.nodes:
             book = node.book
             permits.add_metric([book.node], book.permits)
             booked.add_metric([book.node], book.used_mb * _MIB)

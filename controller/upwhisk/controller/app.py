@@ -93,39 +93,36 @@ class Controller(Resource):
         self._tasks = TaskOwner("controller")
         self.metrics = CollectorRegistry()
         self.authenticator = Authenticator(parts.store.subjects, parts.clock)
-        self.balancer = Balancer(
-            parts.bus,
-            NodeView(parts.registry),
-            parts.clock,
-            settings.queue,
-            policy=settings.placement.policy,
-        )
+        view, policy = NodeView(parts.registry), settings.placement.policy
+        self.balancer = Balancer(parts.bus, view, parts.clock, settings.queue, policy=policy)
         catalog = self._catalog = parts.catalog or Catalog(parts.store.entities)
         self._admission = Admission(catalog, parts.kinds, settings.limits)
         self._end_watch: Callable[[], None] = lambda: None
-        self._sequences = Sequences(
-            SequencePorts(
-                store=parts.store,
-                catalog=catalog,
-                balancer=self.balancer,
-                clock=parts.clock,
-                admission=self._admission,
-                limits=self.authenticator.limits,
-                max_length=settings.limits.sequence_length,
-            )
-        )
-        self._recovery = Recovery(
-            RecoveryPorts(
-                store=parts.store,
-                balancer=self.balancer,
-                sequences=self._sequences,
-                clock=parts.clock,
-                max_age_s=settings.queue.max_age_s,
-            )
-        )
+        self._sequences = Sequences(self._sequence_ports(catalog))
+        self._recovery = Recovery(self._recovery_ports())
         make = parts.delivery or (lambda ways: EmbeddedDelivery(parts.bus, ways.balancer, ways.recovery))
         self._delivery = make(DeliveryPorts(self.balancer, self._recovery, self._sequences))
         self.server = self._listener(self._services(catalog), unix_path)
+
+    def _sequence_ports(self, catalog: Catalog) -> SequencePorts:
+        return SequencePorts(
+            store=self._parts.store,
+            catalog=catalog,
+            balancer=self.balancer,
+            clock=self._parts.clock,
+            admission=self._admission,
+            limits=self.authenticator.limits,
+            max_length=self._settings.limits.sequence_length,
+        )
+
+    def _recovery_ports(self) -> RecoveryPorts:
+        return RecoveryPorts(
+            store=self._parts.store,
+            balancer=self.balancer,
+            sequences=self._sequences,
+            clock=self._parts.clock,
+            max_age_s=self._settings.queue.max_age_s,
+        )
 
     def _services(self, catalog: Catalog) -> Services:
         parts, balancer, sequences = self._parts, self.balancer, self._sequences
@@ -179,12 +176,12 @@ class Controller(Resource):
         """New requests get 503; who waits for work that has not started gets its id, which is durable by then."""
         self.server.drain()
         self.balancer.stopping = True
-        self.balancer.release_waiting()
+        self.balancer.work.release_waiting()
         await asyncio.sleep(0)
 
     async def wait_answered(self, timeout_s: float) -> bool:
         """Wait until every caller that waits for work on a node has its answer; False if some have not."""
-        return await self.balancer.wait_answered(timeout_s)
+        return await self.balancer.work.wait_answered(timeout_s)
 
     async def aclose(self) -> None:
         self.balancer.stopping = True
@@ -196,4 +193,4 @@ class Controller(Resource):
         await self.balancer.aclose()
 
     def unfinished(self, id: ActivationId) -> bool:
-        return self.balancer.find(id) is not None
+        return self.balancer.work.find(id) is not None

@@ -47,15 +47,7 @@ class InvocationService:
         await self._ports.admission.check(call.identity, action, call.payload)
         self._check_room(call.identity.namespace, waits_for=action.name.document_id if call.blocking else "")
         # 2. The message, with an id of its own.
-        message = message_of(
-            call.identity,
-            action,
-            call.payload,
-            activation_id=new_activation_id(),
-            transaction_id=call.transaction_id,
-            now_ms=self._ports.clock.now_ms(),
-        )
-        message.traceparent = call.traceparent
+        message = self._message_of(call)
         if action.is_sequence:
             if (reason := self._ports.sequences.refusal()) is not None:
                 raise Unavailable.because(reason)
@@ -72,6 +64,18 @@ class InvocationService:
             return Invoked(message.activation_id, None)
         message.blocking = True
         return await self._wait(message, self._ports.balancer.publish(message), call.wait_ms)
+
+    def _message_of(self, call: Call) -> ActivationMessage:
+        message = message_of(
+            call.identity,
+            call.action,
+            call.payload,
+            activation_id=new_activation_id(),
+            transaction_id=call.transaction_id,
+            now_ms=self._ports.clock.now_ms(),
+        )
+        message.traceparent = call.traceparent
+        return message
 
     async def _refuse(self, message: ActivationMessage, problem: str, *, blocking: bool) -> Invoked:
         record = refused_record(message, problem, now_ms=self._ports.clock.now_ms())
@@ -96,7 +100,7 @@ class InvocationService:
         # 4. With one, the record is the answer; who waits too long gets an id that is durable by then.
         await self._ended_or_late(done, wait_ms / 1000)
         is_known = done.done() and not _is_stopped(done)
-        if is_known or self._ports.balancer.find(message.activation_id) is None:
+        if is_known or self._ports.balancer.work.find(message.activation_id) is None:
             return Invoked(message.activation_id, _outcome(done))
         await self._keep(message)
         return Invoked(message.activation_id, None)

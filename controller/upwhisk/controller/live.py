@@ -54,14 +54,14 @@ class LiveView:
         if pending is None:
             return None
         is_queued = pending.phase is Phase.QUEUED
-        decision = self._balancer.consider(pending) if is_queued else pending.decision
+        decision = self._balancer.placing.consider(pending) if is_queued else pending.decision
         reasons = {"node": pending.message.node or None} if decision is None else msgspec.to_builtins(decision)
         assert isinstance(reasons, dict)
         return {"activationId": id, "state": self._state(pending), **reasons}
 
     def in_flight(self) -> list[ActivationId]:
         """Every activation this controller has accepted and not yet seen the end of: also sequences and what waits."""
-        return [*self._balancer.ids(), *self._sequences.ids()]
+        return [*self._balancer.work.ids(), *self._sequences.ids()]
 
     async def cancel(self, namespace: str, id: ActivationId) -> bool:
         """Work that has no permit yet ends with a record that says so; False if there is nothing to cancel."""
@@ -80,7 +80,7 @@ class LiveView:
         return True
 
     def _find(self, namespace: str, id: ActivationId) -> Pending | None:
-        pending = self._balancer.find(id)
+        pending = self._balancer.work.find(id)
         return pending if pending is not None and pending.message.namespace == namespace else None
 
     def _state(self, pending: Pending) -> str:

@@ -149,16 +149,7 @@ class Runner:
             if (self.stopping and handback.goes_on(message)) or not await handback.begin(message):
                 return None
             start_ms = self._ports.clock.now_ms()
-            sink = self._ports.logs.open(
-                message.namespace, message.activation_id, limit_bytes=runnable.action.limits.logs * _MIB
-            )
-            lease.output.open(message.activation_id, sink)
-            try:
-                outcome = await self._init_and_run(message, runnable, lease, phases)
-                # 5. The logs: what was written before the answer is there already.
-                await self._collect_logs(message, runnable, lease, outcome)
-            finally:
-                logs = lease.output.close(message.activation_id)
+            outcome, logs = await self._in_guest(message, runnable, lease, phases)
         finally:
             keep = outcome is not None and outcome.keep
             lease.release(keep=keep, ran_s=phases.run / 1000)
@@ -172,6 +163,20 @@ class Runner:
             phases=phases,
         )
         return finished(message, runnable.action, outcome, start_ms=start_ms, logs=logs, placed=placed)
+
+    async def _in_guest(
+        self, message: ActivationMessage, runnable: Runnable, lease: Lease, phases: Phases
+    ) -> tuple[Outcome, tuple[str, ...]]:
+        limit_bytes = runnable.action.limits.logs * _MIB
+        sink = self._ports.logs.open(message.namespace, message.activation_id, limit_bytes=limit_bytes)
+        lease.output.open(message.activation_id, sink)
+        try:
+            outcome = await self._init_and_run(message, runnable, lease, phases)
+            # 5. The logs: what was written before the answer is there already.
+            await self._collect_logs(message, runnable, lease, outcome)
+        finally:
+            logs = lease.output.close(message.activation_id)
+        return outcome, logs
 
     async def _init_and_run(
         self, message: ActivationMessage, runnable: Runnable, lease: Lease, phases: Phases

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import structlog
 
@@ -21,13 +21,12 @@ from upwhisk.common.tasks import TaskOwner
 from upwhisk.loadbalancer.books import key_of
 from upwhisk.loadbalancer.door import Door
 from upwhisk.loadbalancer.losses import Losses, NodeLost
-from upwhisk.loadbalancer.node import Node
 from upwhisk.loadbalancer.nodeview import NodeView
-from upwhisk.loadbalancer.pending import Handover, Notify, Pending, Phase, Sending, Stopping, Turns, judged
-from upwhisk.loadbalancer.placement import Decision
+from upwhisk.loadbalancer.pending import Handover, Notify, Pending, Phase, Sending, Turns, judged
 from upwhisk.loadbalancer.placing import Placing, why_waiting
 from upwhisk.loadbalancer.presence import Meaning, Presence, meaning_of
 from upwhisk.loadbalancer.tally import Outcome
+from upwhisk.loadbalancer.underway import UnderWay
 from upwhisk.loadbalancer.waiting import LOOK_S, Waiting
 
 log = structlog.get_logger(__name__)
@@ -39,36 +38,37 @@ _REMIND_EVERY = 20
 class Balancer(Resource):
     """One controller's balancer. `policy` names a placement policy.
 
+    `work`: all that it answers for. `view`: the nodes it knows. `placing`: where work would go now, and why not elsewhere.
     `refused`: work that was not accepted, by reason. `came_back`: hand-overs to nodes that ended without an outcome.
     """
 
     def __init__(self, bus: MessageBus, view: NodeView, clock: Clock, queue: QueueSettings, *, policy: str) -> None:
-        self._view = view
+        self.view = view
         self._clock = clock
         self._settings = queue
         self.refused: Counter[str] = Counter()
         self.came_back: Counter[str] = Counter()
         self._waiting = Waiting(queue, clock, self.refused)
         self._door = Door(view, self._waiting, clock, self.refused)
-        self._placing = Placing(view, policy)
-        self._pending: dict[ActivationId, Pending] = {}
-        self._sending = Sending(bus, clock, Turns(self._waiting.push_again, _ignore, self._unsent))
+        self.placing = Placing(view, policy)
+        self.work = UnderWay()
+        self._sending = Sending(bus, clock, Turns(self._waiting.push_again, _unowned, self._unsent))
         self._losses: Losses | None = None
         self._tasks = TaskOwner("balancer")
-        self._expired: Notify = _ignore
-        self._unanswered: NodeLost | None = None
+        self._expired: Notify = _unowned
+        self._unanswered: NodeLost = _unowned
         self._answers_to: Callable[[], str] | None = None
         self.stopping = False
 
     async def start(self) -> None:
         if self._losses is not None:
-            self._view.on_lost(self._losses.changed)
-        self._view.start(self._view_changed)
+            self.view.on_lost(self._losses.changed)
+        self.view.start(self._view_changed)
         self._tasks.start(self._sweep(), "sweep")
 
     async def aclose(self) -> None:
         self.stopping = True
-        self._view.close()
+        self.view.close()
         await self._tasks.aclose(grace_s=0.0)
 
     # -- how it is connected, before the start ----------------------------------------------------------------------
@@ -77,22 +77,14 @@ class Balancer(Resource):
         """`notify` is called with work that waited longer than the queue's `max_age_s`; whoever is told resolves it."""
         self._expired = notify
 
-    def on_node_lost(self, notify: NodeLost, *, lease_s: float) -> None:
-        """`notify` is called with each work that a lost node had, and why it is lost. Its permit is back; whoever is
-        told calls `requeue`, or ends it and resolves it. `lease_s`: so long a node that is not listed any more may still
-        live. Without a word (in one process a node is no more lost than we are) it stays known by its id."""
-
-        def lost(pending: Pending, reason: str) -> None:
-            self.came_back["node_lost"] += 1
-            notify(pending, reason)
-
+    def on_no_outcome(self, lost: NodeLost, unanswered: NodeLost, *, lease_s: float) -> None:
+        """`lost` is called with each work that a lost node had, and why; whoever is told calls `requeue`, or ends it and resolves
+        it. `unanswered`: with work whose node lives and does not say how it ended; whoever is told ends it and resolves it.
+        Permits are back. `lease_s`: so long a node that is not listed any more may still live. Without a word (in one process
+        a node is no more lost than we are) it stays known by its id."""
         self._door.lease_s = lease_s
-        self._losses = Losses(self._view, self._clock, self._handed_to, lost, lease_s=lease_s)
-
-    def on_unanswered(self, notify: NodeLost) -> None:
-        """`notify` is called with work whose node lives and does not say how it ended, and why; its permit is back. Whoever
-        is told ends it and resolves it."""
-        self._unanswered = notify
+        self._unanswered = unanswered
+        self._losses = Losses(self.view, self._clock, self.work, lost, self.came_back, lease_s=lease_s)
 
     def answers_to(self, name: Callable[[], str]) -> None:
         """Where nodes send what becomes of work that no journal holds: the topic of this name."""
@@ -103,15 +95,6 @@ class Balancer(Resource):
         `refused` is told, who calls `requeue`, `forget`, or ends it and resolves it."""
         self._sending.handover = handover
         self._sending.refused_by(refused)
-
-    @property
-    def controllers(self) -> int:
-        """How many controllers divide the nodes, as far as this one knows."""
-        return self._view.controllers
-
-    def share(self, controllers: int) -> None:
-        """So many controllers divide the nodes between them."""
-        self._view.share(controllers)
 
     # 1. Is there room at all? Asked before anything is made durable.
 
@@ -133,7 +116,7 @@ class Balancer(Resource):
         now = self._clock.monotonic()
         wait_until = now + self._settings.max_wait_s if message.blocking else None
         pending = Pending(message, asyncio.get_running_loop().create_future(), wait_until)
-        self._pending[message.activation_id] = pending
+        self.work.add(pending)
         if self.stopping or self._waiting.has_line or not self._try_dispatch(pending):
             self._waiting.push(pending)
             self._drain_queue()
@@ -142,14 +125,10 @@ class Balancer(Resource):
     # 3. Place it on a node and take the permit (`placing.py`); 4. hand it over (`pending.py`).
 
     def _try_dispatch(self, pending: Pending) -> bool:
-        if not self._placing.take(pending):
+        if not self.placing.take(pending):
             return False
         self._sending.hand_over(pending)
         return True
-
-    def consider(self, pending: Pending) -> Decision:
-        """Where it would go now, and why not elsewhere."""
-        return self._placing.consider(pending)
 
     def _unsent(self, pending: Pending, error: Unavailable) -> None:
         self.came_back["not_sent"] += 1
@@ -162,8 +141,8 @@ class Balancer(Resource):
         """What a node answered, and whether the log of a fleet took it. An `Unreadable` is an outcome or a return."""
         self._door.answered()
         if counted and isinstance(answer, Completion):
-            self._view.report_outcome(answer.node, judged(answer.record))
-        pending = self._pending.get(answer.activation_id)
+            self.view.report_outcome(answer.node, judged(answer.record))
+        pending = self.work.find(answer.activation_id)
         if pending is not None:
             handed = pending.phase is Phase.HANDED
             match meaning_of(answer, pending.message.dispatch, handed=handed, counted=counted):
@@ -189,15 +168,14 @@ class Balancer(Resource):
         if pending.wait_until is not None:
             pending.wait_until = self._clock.monotonic() + self._settings.max_wait_s
         if isinstance(answer, Unreadable) or answer.unread:
-            self._view.report_outcome(answer.node, Outcome.PLATFORM_ERROR)
+            self.view.report_outcome(answer.node, Outcome.PLATFORM_ERROR)
         self._waiting.push_returned(pending)
 
     def _end_unknown(self, pending: Pending, reason: str) -> None:
         """It may have run, so it is not placed again."""
         self._take_out(pending)
         pending.release()
-        if self._unanswered is not None:
-            self._unanswered(pending, reason)
+        self._unanswered(pending, reason)
 
     def resolve(self, pending: Pending, record: Activation) -> None:
         """The final record is there: forget the work and tell who waits."""
@@ -207,7 +185,7 @@ class Balancer(Resource):
 
     def requeue(self, pending: Pending) -> None:
         """Place work once more whose hand-over counts for nothing any longer."""
-        if self._pending.get(pending.message.activation_id) is pending and pending.phase is not Phase.QUEUED:
+        if self.work.holds(pending) and pending.phase is not Phase.QUEUED:
             self._waiting.push_again(pending)
             self._drain_queue()
 
@@ -218,25 +196,23 @@ class Balancer(Resource):
 
     def give_up(self, controller: str) -> None:
         """Forget the work that answers to this name: another controller goes on with it."""
-        for pending in [p for p in self._pending.values() if p.message.controller == controller]:
-            self.forget(pending)
+        for pending in self.work:
+            if pending.message.controller == controller:
+                self.forget(pending)
 
     def adopt(self, message: ActivationMessage) -> asyncio.Future[Activation]:
         """Work that another controller handed to a node: take its permit and wait. It is sent again, the same hand-over, in
         case the other died before it was sent; the node knows it if it has it. If the node is lost, that is told."""
         pending = Pending(message, asyncio.get_running_loop().create_future(), None, Phase.HANDED)
-        self._pending[message.activation_id] = pending
+        self.work.add(pending)
         if self._losses is None or self._losses.look_at(pending) is not Presence.GONE:
-            pending.permit = self._view.book(message.node).force(key_of(message), message.demand)
+            pending.permit = self.view.book(message.node).force(key_of(message), message.demand)
             self._sending.send(pending)
         return pending.done
 
     def was_handed(self, message: ActivationMessage) -> bool:
         """Whether a node of a fleet has it, or had it when it was lost: to be adopted."""
         return self._losses is not None and bool(message.node)
-
-    def _handed_to(self, node: str) -> list[Pending]:
-        return [p for p in self._pending.values() if p.phase is Phase.HANDED and p.message.node == node]
 
     def _view_changed(self) -> None:
         if self._losses is not None:
@@ -269,22 +245,18 @@ class Balancer(Resource):
     def _look_at_silent(self) -> None:
         """Nodes that live and do not answer: they are reminded, until their time is up. Their work may run on, so it is not
         placed again."""
-        now = self._clock.monotonic()
-        for pending in list(self._pending.values()):
-            if self._unanswered is None or not pending.is_unanswered(now):
-                self._sending.remind(pending)
-                continue
+        for pending in self._sending.remind(self.work):
             message = pending.message
             log.warning("no answer in time", action="balancer.unanswered", id=message.activation_id, node=message.node)
-            self._view.report_outcome(message.node, Outcome.TIMEOUT, incarnation=message.incarnation)
+            self.view.report_outcome(message.node, Outcome.TIMEOUT, incarnation=message.incarnation)
             self._end_unknown(pending, f"node '{message.node}' did not say in time how the action ended")
 
     def _expire(self) -> None:
-        late, old = self._waiting.overdue(self._pending.values())
+        late, old = self._waiting.overdue(self.work)
         for pending in late:
             self.refused["no_permit_in_time"] += 1
             log.info("no permit in time", action="balancer.waited", id=pending.message.activation_id)
-            why = self._door.away() or why_waiting(self.consider(pending))
+            why = self._door.away() or why_waiting(self.placing.consider(pending))
             self.forget(pending, f"no node took it within {self._settings.max_wait_s:.0f} s ({why})")
         for pending in old:
             self._take_out(pending)
@@ -298,46 +270,22 @@ class Balancer(Resource):
     def _forget(self, pending: Pending) -> None:
         self._take_out(pending)
         pending.release()
-        self._pending.pop(pending.message.activation_id, None)
+        self.work.drop(pending)
 
     def _fail(self, pending: Pending, error: Unavailable) -> None:
-        self._pending.pop(pending.message.activation_id, None)
+        self.work.drop(pending)
         pending.fail(error)
 
     # -- what others ask ------------------------------------------------------------------------------------------
 
-    def find(self, id: ActivationId) -> Pending | None:
-        return self._pending.get(id)
-
-    def ids(self) -> list[ActivationId]:
-        return list(self._pending)
-
-    def release_waiting(self) -> None:
-        """Tell every blocking caller whose work has no permit yet that the platform stops (`Stopping`)."""
-        for pending in [p for p in self._pending.values() if p.phase is Phase.QUEUED]:
-            pending.fail(Stopping())
-
     def withdraw(self, id: ActivationId) -> bool:
         """Take work out that has no permit yet, for whoever ends and resolves it (or calls `requeue`); False if it is under
         way or unknown."""
-        pending = self._pending.get(id)
+        pending = self.work.find(id)
         if pending is None or pending.phase is not Phase.QUEUED:
             return False
         self._take_out(pending)
         return True
-
-    async def wait_answered(self, timeout_s: float) -> bool:
-        """Wait for the outcomes of what nodes run for blocking callers."""
-        waited = [p.done for p in self._pending.values() if p.message.blocking and p.phase is Phase.HANDED]
-        if not waited:
-            return True
-        _, late = await asyncio.wait(waited, timeout=timeout_s)
-        return not late
-
-    @property
-    def nodes(self) -> Sequence[Node]:
-        """The nodes known now, each with its book."""
-        return self._view.nodes
 
     @property
     def queued(self) -> int:
@@ -345,8 +293,8 @@ class Balancer(Resource):
 
     @property
     def in_flight(self) -> int:
-        return len(self._pending) - self.queued
+        return len(self.work) - self.queued
 
 
-def _ignore(pending: Pending) -> None:
-    log.warning("work without an owner", action="balancer.unowned", id=pending.message.activation_id)
+def _unowned(pending: Pending, reason: str = "") -> None:
+    log.warning("work without an owner", action="balancer.unowned", id=pending.message.activation_id, reason=reason)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any
@@ -168,11 +168,16 @@ class Sending:
             if _stands(pending, dispatch):
                 self.send(pending)
 
-    def remind(self, pending: Pending) -> None:
-        """Once more if its node has been silent for long."""
-        if pending.phase is Phase.HANDED and self._clock.monotonic() >= pending.again_at > 0.0:
-            pending.again_s = min(LONGEST_AGAIN_S, 2 * pending.again_s)
-            self.send(pending)
+    def remind(self, works: Iterable[Pending]) -> list[Pending]:
+        """Send once more what nodes have been silent about for long. Those of `works` whose node's time to answer is up."""
+        now, silent = self._clock.monotonic(), []
+        for pending in works:
+            if pending.is_unanswered(now):
+                silent.append(pending)
+            elif pending.phase is Phase.HANDED and now >= pending.again_at > 0.0:
+                pending.again_s = min(LONGEST_AGAIN_S, 2 * pending.again_s)
+                self.send(pending)
+        return silent
 
 
 def _stands(pending: Pending, dispatch: int) -> bool:

@@ -134,7 +134,7 @@ async def test_sequences_that_wait_when_the_platform_stops_go_on_at_the_next_sta
         waiting = asyncio.ensure_future(first.invoke("outer", {"n": 1}))
         await until(lambda: first.balancer.queued == 1)
         with structlog.testing.capture_logs() as said:
-            first.balancer.release_waiting()
+            first.balancer.work.release_waiting()
             invoked = await waiting
             await until(lambda: not first.sequences.open)
         assert invoked.record is None
@@ -253,7 +253,7 @@ async def test_the_platform_stops_while_work_waits() -> None:
         while not platform.balancer.queued:
             await asyncio.sleep(0)
         platform.balancer.stopping = True
-        platform.balancer.release_waiting()
+        platform.balancer.work.release_waiting()
         invoked = await waiting
         assert invoked.record is None
         pending = {e.message.activation_id: e.attempt for e in await platform.store.journal.pending()}

@@ -36,10 +36,9 @@ class FleetDelivery(Resource):
         hosting.answered = self._answered
         hosting.adopted = self._adopted
         hosting.lost = self._lost
-        hosting.controllers_changed = balancer.share
+        hosting.controllers_changed = balancer.view.share
         balancer.hand_over_by(journal.dispatching, fences.refused)
-        balancer.on_node_lost(fences.node_lost, lease_s=node_lease_s)
-        balancer.on_unanswered(fences.unanswered)
+        balancer.on_no_outcome(fences.node_lost, fences.unanswered, lease_s=node_lease_s)
         balancer.answers_to(lambda: hosting.own.name)
         return self
 

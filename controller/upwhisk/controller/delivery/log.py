@@ -12,26 +12,17 @@ import structlog
 from upwhisk.common.errors import StoreUnavailable
 from upwhisk.common.forms import Received, Unreadable
 from upwhisk.common.ids import ControllerId
-from upwhisk.common.messages import (
-    STATES,
-    TAKES_OVER,
-    Accepted,
-    ActivationMessage,
-    Bundle,
-    Completion,
-    Discarded,
-    Entry,
-    Returned,
-)
+from upwhisk.common.messages import STATES, TAKES_OVER, Bundle, Completion, Entry, Returned
 from upwhisk.common.resource import Resource
 from upwhisk.common.retry import kept_trying
 from upwhisk.common.spi.bus import Delivery, MessageBus, Subscription, controller_topic
 from upwhisk.common.tasks import TaskOwner
 from upwhisk.controller.delivery.awaited import Awaited, Results, refuse
 from upwhisk.controller.delivery.beginnings import Begin, Beginnings
-from upwhisk.controller.delivery.bundles import BUNDLE_BYTES, Part, parted, size_of
+from upwhisk.controller.delivery.bundles import BUNDLE_BYTES, Part, parted
+from upwhisk.controller.delivery.entries import said_again, withdrawals
 from upwhisk.controller.delivery.holds import Holds
-from upwhisk.controller.delivery.ledger import Applied, Ledger, carried, may_be_carried, retells
+from upwhisk.controller.delivery.ledger import Applied, Ledger, retells
 from upwhisk.controller.delivery.ownership import OWNED_S, Ownership
 from upwhisk.controller.delivery.recorder import Recorder
 
@@ -41,7 +32,6 @@ CREDITS = 1_000_000
 """Messages of the log stay open until nothing depends on them; the bound on work and records under way bounds them."""
 CARRY_AT = 8192
 """With so many messages between the oldest that is needed and the newest, old work is said again at the head."""
-CARRY_BYTES = 4 * BUNDLE_BYTES
 STATE_EVERY = 500
 """Messages after which the owner says again that the log is its own."""
 
@@ -238,11 +228,8 @@ class ControllerLog(Resource):
 
     def _withdraw(self, bundle: Bundle) -> None:
         """It came after its writers were told that it is not kept: what nobody else knows of is not run."""
-        late = [m for entry in bundle.entries if isinstance(entry, Accepted) for m in entry.messages if is_withdrawn(m)]
-        ids = [m.activation_id for m in late if m.activation_id in self.ledger.pending]
-        if ids:
-            log.info("came too late", action="log.withdrawn", log=self.name, count=len(ids))
-            discards: list[Entry] = [Discarded(activation_id=id_) for id_ in ids]
+        if discards := withdrawals(bundle, self.ledger.pending):
+            log.info("came too late", action="log.withdrawn", log=self.name, count=len(discards))
             self._tasks.start(kept_trying(lambda: self.append(discards), what="withdrawal"), "withdrawal")
 
     # -- whose it is ------------------------------------------------------------------------------------------------
@@ -295,22 +282,10 @@ class ControllerLog(Resource):
     def _carry(self) -> None:
         """Say old work again at the head of the log, so that it does not hold the log's beginning: in one bundle, right after
         a word to begin with."""
-        old, room = self._holds.oldest(CARRY_AT // 2), CARRY_BYTES
-        entries: list[Entry] = []
-        for id_, work in self.ledger.pending.items():
-            if id_ in old and room > 0 and may_be_carried(work):
-                entries.append(carried(work))
-                room -= size_of(entries[-1:])
-        if entries:
+        if entries := said_again(self.ledger.pending, self._holds.oldest(CARRY_AT // 2)):
             self._state()
             self._companion = self.ownership.last_word
             self._send([Part(entries, asyncio.get_running_loop().create_future())])
-
-
-def is_withdrawn(message: ActivationMessage) -> bool:
-    """Whether work may be dropped whose acceptance was not confirmed in time: not what a balancer has already, since a
-    caller waited for it, nor the step of a composition, which is tried until it is kept. Pure."""
-    return not message.blocking and message.cause is None
 
 
 def _seen(sending: asyncio.Future[None]) -> None:

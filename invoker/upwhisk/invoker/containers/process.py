@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from upwhisk.common.errors import ContainerCreateFailed
@@ -20,16 +21,16 @@ from upwhisk.common.spi.containers import (
 from upwhisk.invoker.containers import host_check, seccomp
 from upwhisk.invoker.containers.bounds import GuestBounds, NetworkSettings
 from upwhisk.invoker.containers.cgroup_choice import choose_tree
-from upwhisk.invoker.containers.cgroups import CgroupLimits, CgroupTree
+from upwhisk.invoker.containers.cgroups import Cgroup, CgroupLimits, CgroupTree
 from upwhisk.invoker.containers.network import Outbound
 from upwhisk.invoker.containers.network_stock import PreparedNetwork
 from upwhisk.invoker.containers.orphans import InstanceFolder, dead_instances, remove_groups
 from upwhisk.invoker.containers.readiness import open_pipe
 from upwhisk.invoker.containers.relay import ApiRelay
 from upwhisk.invoker.containers.resolvers import resolvers
-from upwhisk.invoker.containers.sandbox import Belongings, ProcessContainer
-from upwhisk.invoker.containers.slots import Slots
-from upwhisk.invoker.containers.zygote_client import Order, Zygote, ZygoteSettings
+from upwhisk.invoker.containers.sandbox import Belongings, ProcessContainer, Streams
+from upwhisk.invoker.containers.slots import Slot, Slots
+from upwhisk.invoker.containers.zygote_client import Birth, Order, Zygote, ZygoteSettings
 from upwhisk.runtimes.installation import RuntimeInstallation
 
 GUEST_API_HOST = "http://127.0.0.1:3233"
@@ -37,6 +38,14 @@ GUEST_API_HOST = "http://127.0.0.1:3233"
 _ZYGOTES = "zygotes"
 _CLOSE_S = 5.0
 _ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": "/tmp", "TMPDIR": "/tmp", "LANG": "C.UTF-8"}  # noqa: S108
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a guest is put."""
+
+    group: Cgroup
+    network: PreparedNetwork | None
 
 
 class ProcessFactory(ContainerFactory):
@@ -133,29 +142,9 @@ class ProcessFactory(ContainerFactory):
     ) -> ProcessContainer:
         slot = self._slots.take()
         undo.callback(slot.release)
-        bounds = self._bounds
-        try:
-            group = tree.group(slot.name, CgroupLimits(spec.memory_mb, bounds.processes, bounds.cores))
-            undo.callback(group.remove)
-            undo.callback(group.kill)
-            streams = [open_pipe(), open_pipe()]
-        except OSError as error:
-            raise ContainerCreateFailed(f"no cgroup or pipe for another guest: {error}") from None
-        for reading, _ in streams:
-            undo.callback(os.close, reading)
-        path = self._folder.path / slot.name
-        with contextlib.ExitStack() as lent:
-            for _, writing in streams:
-                lent.callback(os.close, writing)
-            network = await self._prepare(spec, undo)
-            entrance = group.entrance()
-            lent.callback(entrance.close)
-            text = self._order(spec, slot.uid, bool(entrance.tasks))
-            order = Order(
-                text, path, streams[0][1], streams[1][1], entrance, network.descriptor if network else -1
-            )
-            birth = await zygote.fork(order)
-            undo.callback(birth.close)
+        network = await self._prepare(spec, undo)
+        group = self._group(slot, spec, tree, undo)
+        birth, streams = await self._fork(spec, slot, zygote, _Place(group, network), undo)
         relay = None
         if birth.relay is not None:
             relay = ApiRelay(birth.relay, self._network.api)
@@ -166,12 +155,41 @@ class ProcessFactory(ContainerFactory):
             if network is not None:
                 network.release()
 
-        pipes = (("stdout", streams[0][0]), ("stderr", streams[1][0]))
-        belongings = Belongings(group, birth.pidfd, path, pipes, relay, release)  # type: ignore[arg-type]
+        belongings = Belongings(group, birth.pidfd, self._socket(slot), streams, relay, release)
         container = ProcessContainer(slot.name, spec, belongings, self._forget)
         container.watch_exit()
         self._containers[container.id] = container
         return container
+
+    def _group(self, slot: Slot, spec: ContainerSpec, tree: CgroupTree, undo: contextlib.ExitStack) -> Cgroup:
+        limits = CgroupLimits(spec.memory_mb, self._bounds.processes, self._bounds.cores)
+        try:
+            group = tree.group(slot.name, limits)
+        except OSError as error:
+            raise ContainerCreateFailed(f"no cgroup for another guest: {error}") from None
+        undo.callback(group.remove)
+        undo.callback(group.kill)
+        return group
+
+    async def _fork(
+        self, spec: ContainerSpec, slot: Slot, zygote: Zygote, place: _Place, undo: contextlib.ExitStack
+    ) -> tuple[Birth, Streams]:
+        """The guest, and the ends of its streams that stay here."""
+        with contextlib.ExitStack() as lent:
+            output, writes_output = _pipe(undo, lent)
+            error, writes_error = _pipe(undo, lent)
+            entrance = place.group.entrance()
+            lent.callback(entrance.close)
+            text = self._order(spec, slot.uid, bool(entrance.tasks))
+            network = place.network.descriptor if place.network else -1
+            birth = await zygote.fork(
+                Order(text, self._socket(slot), writes_output, writes_error, entrance, network)
+            )
+            undo.callback(birth.close)
+        return birth, (("stdout", output), ("stderr", error))
+
+    def _socket(self, slot: Slot) -> Path:
+        return self._folder.path / slot.name
 
     def _forget(self, id: str) -> None:
         self._containers.pop(id, None)
@@ -257,6 +275,17 @@ class ProcessFactory(ContainerFactory):
         if self._tree is not None:
             await asyncio.to_thread(remove_groups, self._tree, self.instance)
         self._folder.release()
+
+
+def _pipe(kept: contextlib.ExitStack, lent: contextlib.ExitStack) -> tuple[int, int]:
+    """(its reading end, which `kept` closes; its writing end, which `lent` closes)."""
+    try:
+        reading, writing = open_pipe()
+    except OSError as error:
+        raise ContainerCreateFailed(f"no pipe for another guest: {error}") from None
+    kept.callback(os.close, reading)
+    lent.callback(os.close, writing)
+    return reading, writing
 
 
 def default_run_dir() -> Path:

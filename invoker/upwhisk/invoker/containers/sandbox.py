@@ -28,6 +28,9 @@ from upwhisk.invoker.containers.relay import ApiRelay
 _EXIT_S = 3.0
 _REMOVE_S = 1.0
 
+Streams = tuple[tuple[Stream, int], ...]
+"""Each with the reading end of its pipe."""
+
 
 @dataclass(frozen=True, slots=True)
 class Belongings:
@@ -36,7 +39,7 @@ class Belongings:
     cgroup: Cgroup
     pidfd: int
     socket_path: Path
-    streams: tuple[tuple[Stream, int], ...]
+    streams: Streams
     relay: ApiRelay | None
     release: Callable[[], None]
 

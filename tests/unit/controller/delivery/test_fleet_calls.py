@@ -125,7 +125,7 @@ async def test_work_that_goes_in_the_moment_in_which_its_time_is_up(after_s: flo
 
         def published(message: ActivationMessage) -> asyncio.Future[Activation]:
             def gone() -> None:
-                pending = c0.balancer.find(message.activation_id)
+                pending = c0.balancer.work.find(message.activation_id)
                 assert pending is not None
                 record = fallback(message, succeeded({"n": 1}), now_ms=message.accepted_ms, kind="python:3.11")
                 c0.balancer.resolve(pending, record) if ends else c0.balancer.forget(pending)

@@ -137,7 +137,7 @@ async def test_the_last_words_of_a_node_are_read_before_its_work_is_judged() -> 
         leaving.standing.resign()
         leaving.gates.open("once", "begin")
         await platform.stop(leaving)
-        await platform.until(lambda: leaving.name not in [node.report.node for node in c0.balancer.nodes])
+        await platform.until(lambda: leaving.name not in [node.report.node for node in c0.balancer.view.nodes])
         await platform.pass_time(NODE_LEASE_S + 1)
         c0.bus.thaw()
         await platform.until(waiting.done)
@@ -314,7 +314,7 @@ async def test_a_node_that_nobody_lists_may_live_for_its_lease() -> None:
         node = await where(platform, "echo", "begin")
         await platform.registry.leave(node.heartbeat._base.node)
         await platform.pass_time(0.2)
-        assert c0.balancer.find(invoked.activation_id).message.node == node.name  # type: ignore[union-attr]
+        assert c0.balancer.work.find(invoked.activation_id).message.node == node.name  # type: ignore[union-attr]
         for each in platform.nodes:
             each.gates.open("echo", "begin")
         await platform.recorded(invoked.activation_id, c0)

@@ -83,7 +83,7 @@ async def test_a_node_that_lives_and_never_answers() -> None:
         invoked = await c0.invoke("stuck", blocking=False)
         await platform.until(lambda: len(platform.ran) == 1)
         await platform.pass_time(230)
-        assert c0.balancer.find(invoked.activation_id) is not None
+        assert c0.balancer.work.find(invoked.activation_id) is not None
         await platform.until_async(lambda: _recorded(c0, invoked.activation_id), within_s=60)
         assert "did not say in time how the action ended" in error_of(await c0.record(invoked.activation_id))
         node.gates.open("stuck", "settle")
