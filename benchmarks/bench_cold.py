@@ -1,8 +1,9 @@
 """First call of a new hello, from the client: a fresh action for each sample, one kept connection, the PUT not counted.
 
-Python on a prewarmed container, Python forked from the zygote, Node beside `node -e 0`, a native script. Between the
-samples run the yardsticks: `node -e 0` for Node, `python -I -S -c 0` for the others (7 ms on the machine of the bars, so
-that figures from a slower or a busy one can be compared).
+Python on a prewarmed container; Python without prewarming, after a moment (the zygote's next guest is born by then) and
+right after another first call (it is not); Node beside `node -e 0`, a native script. Between the samples run the
+yardsticks: `node -e 0` for Node, `python -I -S -c 0` for the others (7 ms on the machine of the bars, so that figures
+from a slower or a busy one can be compared).
 """
 
 from __future__ import annotations
@@ -55,6 +56,7 @@ def main() -> int:
         _sample(samples, platform, "python, prewarmed", "python", _PYTHON_ALONE, platform.await_prewarmed)
     with Subject({**_KEEP_FEW, "UPWHISK_POOL_PREWARM": "false"}) as platform:
         _sample(samples, platform, "python, forked", "python", _PYTHON_ALONE, _pause)
+        _sample(samples, platform, "python, in a burst", "python", _PYTHON_ALONE, lambda: _use_spare(platform))
         _sample(samples, platform, "node", "node", _NODE_ALONE, _pause)
         _sample(samples, platform, "native script", "native", _PYTHON_ALONE, _pause)
     found = {name: percentiles(values) for name, values in samples.first.items()}
@@ -95,8 +97,16 @@ def _sample(
 
 
 def _pause() -> None:
-    """The zygote forks the next child ahead, and dead guests are cleared away, when it is quiet."""
+    """The next guest is born ahead, and dead guests are cleared away, when it is quiet."""
     time.sleep(_PAUSE_S)
+
+
+def _use_spare(platform: Subject) -> None:
+    """Somebody else's first call takes the guest that was born ahead, a moment before ours."""
+    _pause()
+    platform.deploy("somebody", _PYTHON % 0)
+    platform.invoke("somebody")
+    platform.request("DELETE", "/api/v1/namespaces/_/actions/somebody")
 
 
 def _time_to_exit(command: list[str]) -> float:

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 from sandbox.daemon import DAEMON
 from sandbox.guests import (
+    CGROUPS,
     INSTANCES,
     call,
     groups,
-    guest_members,
     is_gone,
     make_factory,
     members,
@@ -26,6 +26,7 @@ from sandbox.guests import (
 )
 
 from upwhisk.common.errors import ContainerGone
+from upwhisk.common.spi.containers import Network
 from upwhisk.invoker.containers.process import ProcessFactory
 
 pytestmark = pytest.mark.sandbox
@@ -51,31 +52,62 @@ async def test_guests_die_with_their_zygote_and_the_next_has_a_new_one(factory: 
     assert await run(await factory.create(spec()), "result = 2") == 2
 
 
-async def test_a_child_forked_ahead_is_used_and_may_die(factory: ProcessFactory) -> None:
-    def waiting() -> set[int]:
-        folders = [g for g in groups("zygotes") if g.parent.name == f"upwhisk-{factory.instance}"]
-        return set().union(*(members(folder) for folder in folders))
+def guests(factory: ProcessFactory) -> set[Path]:
+    """The cgroups of guests, in the hierarchy of freezers or the only one."""
+    folders = [Path(path) for path, _, _ in os.walk(CGROUPS) if os.path.basename(path) == f"upwhisk-{factory.instance}"]
+    folder = next((each for each in folders if "freezer" in each.parts), folders[0])
+    return {each for each in folder.iterdir() if each.is_dir() and each.name != "zygotes"}
 
-    seen: list[set[int]] = []
+
+async def spare_of(factory: ProcessFactory, known: set[str]) -> str:
+    """The name of the one guest that is not known, once it has a process and no other is on its way."""
+    found: list[set[str]] = []
 
     def settled() -> bool:
-        """Zygote and spare, and nothing on its way between them: the same two twice."""
-        seen.append(waiting())
-        return len(seen) > 1 and len(seen[-1]) == 2 and seen[-1] == seen[-2]
+        found.append({each.name for each in guests(factory) if each.name not in known and members(each)})
+        return len(found) > 1 and len(found[-1]) == 1 and found[-1] == found[-2]
 
-    zygote = waiting()
-    await factory.create(spec())
     await until(settled)
-    (spare,) = waiting() - zygote
-    guest = await factory.create(spec())
-    assert guest_members(factory.instance, guest) == {spare}
-    assert await run(guest, "import os; result = os.getpid()") == 1
-    seen.clear()
-    await until(settled)
-    (spare,) = waiting() - zygote
-    os.kill(spare, signal.SIGKILL)
-    await until(lambda: is_gone(spare))
-    assert await run(await factory.create(spec()), "result = 1") == 1
+    return found[-1].pop()
+
+
+async def test_a_guest_that_was_born_ahead_is_the_next(factory: ProcessFactory) -> None:
+    first = await factory.create(spec())
+    spare = await spare_of(factory, {first.id})
+    second = await factory.create(spec(memory_mb=64))
+    assert second.id == spare
+    assert second.spec.memory_mb == 64
+    assert await run(second, "import os; result = os.getpid()") == 1
+    assert await run(second, "result = len(bytearray(20 << 20))") == 20 << 20
+    with pytest.raises(ContainerGone) as gone:
+        await call(second, "result = len(bytes(120 << 20).replace(b'a', b'b'))")
+    assert gone.value.oom, "it has the memory that was asked for, not the first one's"
+
+
+async def test_a_guest_that_was_born_ahead_may_die(factory: ProcessFactory) -> None:
+    first = await factory.create(spec())
+    spare = await spare_of(factory, {first.id})
+    for folder in guests(factory):
+        if folder.name == spare:
+            for pid in members(folder):
+                os.kill(pid, signal.SIGKILL)
+                await until(lambda pid=pid: is_gone(pid))  # type: ignore[misc]
+    second = await factory.create(spec())
+    assert second.id != spare
+    assert await run(second, "result = 1") == 1
+    third = await spare_of(factory, {first.id, second.id})
+    assert third != spare
+
+
+async def test_one_that_was_born_for_another_network_is_not_used(factory: ProcessFactory) -> None:
+    first = await factory.create(spec(network=Network.API))
+    spare = await spare_of(factory, {first.id})
+    second = await factory.create(spec(network=Network.NONE))
+    assert second.id != spare
+    with pytest.raises(AssertionError):
+        await run(second, "import socket; socket.create_connection(('127.0.0.1', 3233), 1)")
+    third = await spare_of(factory, {first.id, second.id})
+    assert third != spare, "what waits is like the last that was asked for"
 
 
 _PLATFORM = """

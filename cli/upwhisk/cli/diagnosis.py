@@ -26,7 +26,8 @@ from upwhisk.invoker.containers.cgroup_choice import choose_tree
 from upwhisk.invoker.containers.docker.endpoint import endpoint_of
 from upwhisk.invoker.containers.docker.image_build import list_runtime_images
 from upwhisk.invoker.containers.docker.image_names import REMEDY
-from upwhisk.invoker.containers.process import ProcessFactory, default_run_dir
+from upwhisk.invoker.containers.orphans import default_run_dir
+from upwhisk.invoker.containers.process import ProcessFactory
 from upwhisk.runtimes.discover import discover
 from upwhisk.runtimes.installation import RuntimeInstallation
 from upwhisk.runtimes.manifest import Manifest

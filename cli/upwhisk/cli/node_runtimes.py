@@ -17,7 +17,7 @@ from upwhisk.common.spi.containers import FactoryAbilities, Network
 from upwhisk.invoker.containers.docker.endpoint import endpoint_of
 from upwhisk.invoker.containers.docker.image_build import list_runtime_images
 from upwhisk.invoker.containers.docker.image_names import missing_image
-from upwhisk.invoker.containers.process import default_run_dir
+from upwhisk.invoker.containers.orphans import default_run_dir
 from upwhisk.runtimes.discover import Interpreters, discover
 from upwhisk.runtimes.installation import RuntimeInstallation
 from upwhisk.runtimes.manifest import Manifest

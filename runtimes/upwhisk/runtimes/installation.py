@@ -35,6 +35,11 @@ class RuntimeInstallation:
     preload: tuple[str, ...] = ()
     library: Path | None = None
 
+    @property
+    def is_forked_ready(self) -> bool:
+        """A guest is ready when its zygote has forked it, and shares the zygote's memory; else its interpreter starts then."""
+        return self.family != "nodejs"
+
 
 def install(
     kind: str, interpreters: Interpreters, library: Path | None = None, base: Path | None = None

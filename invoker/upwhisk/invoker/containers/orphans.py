@@ -100,3 +100,12 @@ def _removed(group: Cgroup) -> bool:
     with contextlib.suppress(OSError):
         group.kill()
     return group.remove()
+
+
+def default_run_dir() -> Path:
+    """`/run/upwhisk` for root, else below `XDG_RUNTIME_DIR`, else in the temporary folder."""
+    uid = os.geteuid()
+    if uid == 0:
+        return Path("/run/upwhisk")
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    return Path(runtime) / "upwhisk" if runtime else Path(f"/tmp/upwhisk-{uid}")  # noqa: S108

@@ -30,6 +30,7 @@ from upwhisk.invoker.containers.relay import ApiRelay
 from upwhisk.invoker.containers.resolvers import resolvers
 from upwhisk.invoker.containers.sandbox import Belongings, ProcessContainer, Streams
 from upwhisk.invoker.containers.slots import Slot, Slots
+from upwhisk.invoker.containers.spares import Spares
 from upwhisk.invoker.containers.zygote_client import Birth, Order, Zygote, ZygoteSettings
 from upwhisk.runtimes.installation import RuntimeInstallation
 
@@ -80,6 +81,7 @@ class ProcessFactory(ContainerFactory):
         self._zygotes: dict[str, Zygote] = {}
         self._starting: dict[str, asyncio.Lock] = {}
         self._containers: dict[str, ProcessContainer] = {}
+        self._spares = Spares(self._bear)
         self._findings: list[str] = []
         self._open = False
 
@@ -131,13 +133,20 @@ class ProcessFactory(ContainerFactory):
             raise ContainerCreateFailed("the container factory is closed")
         if spec.network is Network.OUTBOUND and Network.OUTBOUND not in self.abilities.networks:
             raise ContainerCreateFailed("the network 'outbound' is not available on this node")
+        container = await self._spares.take(spec) or await self._bear(spec)
+        if self._installations[spec.kind].is_forked_ready:
+            self._spares.want(spec)
+        return container
+
+    async def _bear(self, spec: ContainerSpec) -> ProcessContainer:
         zygote = await self._zygote(spec.kind)
+        assert self._tree is not None
         with contextlib.ExitStack() as undo:
-            container = await self._create(spec, zygote, self._tree, undo)
+            container = await self._steps(spec, zygote, self._tree, undo)
             undo.pop_all()
         return container
 
-    async def _create(
+    async def _steps(
         self, spec: ContainerSpec, zygote: Zygote, tree: CgroupTree, undo: contextlib.ExitStack
     ) -> ProcessContainer:
         slot = self._slots.take()
@@ -261,6 +270,7 @@ class ProcessFactory(ContainerFactory):
 
     async def aclose(self) -> None:
         self._open = False
+        await self._spares.aclose()
         for container in tuple(self._containers.values()):
             container.kill()
         with contextlib.suppress(TimeoutError):
@@ -286,12 +296,3 @@ def _pipe(kept: contextlib.ExitStack, lent: contextlib.ExitStack) -> tuple[int, 
     kept.callback(os.close, reading)
     lent.callback(os.close, writing)
     return reading, writing
-
-
-def default_run_dir() -> Path:
-    """`/run/upwhisk` for root, else below `XDG_RUNTIME_DIR`, else in the temporary folder."""
-    uid = os.geteuid()
-    if uid == 0:
-        return Path("/run/upwhisk")
-    runtime = os.environ.get("XDG_RUNTIME_DIR")
-    return Path(runtime) / "upwhisk" if runtime else Path(f"/tmp/upwhisk-{uid}")  # noqa: S108

@@ -39,14 +39,10 @@ def serve(listen_fd: int, library: str | None = None) -> None:
     _server.serve(listen_fd, library)  # type: ignore[attr-defined]
 
 
-def rehearse(*, forked: bool) -> None:
-    """For a zygote: do ahead what makes a first activation slow, in itself or in a child it has `forked` ahead."""
-    rehearsal = _guest("rehearsal")
-    if forked:
-        rehearsal.rehearse_once()  # type: ignore[attr-defined]
-    else:
-        _guest("python_async")  # guests find it loaded
-        rehearsal.rehearse()  # type: ignore[attr-defined]
+def rehearse() -> None:
+    """For a zygote: do ahead what makes a first activation slow."""
+    _guest("python_async")  # guests find it loaded
+    _guest("rehearsal").rehearse()  # type: ignore[attr-defined]
 
 
 def main(arguments: list[str]) -> None:

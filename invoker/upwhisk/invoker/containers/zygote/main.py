@@ -11,7 +11,6 @@ import gc
 import importlib.util
 import json
 import os
-import select
 import signal
 import socket
 import stat
@@ -22,8 +21,6 @@ from . import confine, kernel, root
 
 _FRESH = kernel.CLONE_NEWPID | kernel.CLONE_NEWNS | kernel.CLONE_NEWIPC | kernel.CLONE_NEWUTS
 
-_QUIET_S = 0.05
-"""So long without an order, the zygote forks ahead."""
 _REHEARSALS = 10
 """After so many calls, interpreters have specialised the code of a function (PEP 659): once here, not in each guest."""
 
@@ -48,7 +45,7 @@ def main(descriptor: int) -> None:
         control.send(b"error: " + f"{type(error).__name__}: {error}".encode())
         os._exit(1)
     control.send(b"ready")
-    report, descriptors = _wait(control, getattr(proxy, "rehearse", None))
+    report, descriptors = _wait(control)
     _confine(report, descriptors, program)
     _become(plan, proxy)
 
@@ -88,7 +85,7 @@ def _prepare(plan: dict[str, Any]) -> Any:
     proxy = _load(plan["proxy"], plan["preload"]) if plan["arguments"] is None else None
     if proxy is not None and hasattr(proxy, "rehearse"):
         for _ in range(_REHEARSALS):
-            proxy.rehearse(forked=False)
+            proxy.rehearse()
     os.environ.clear()
     gc.collect()
     gc.freeze()
@@ -110,71 +107,15 @@ def _load(path: str, preload: list[str]) -> Any:
     return module
 
 
-class _Spare:
-    """A child forked ahead, which waits for its order: forking is the longest step of a birth."""
-
-    def __init__(self, channel: socket.socket, pidfd: int) -> None:
-        self.channel = channel
-        self.pidfd = pidfd
-
-    def hand_over(self, descriptors: list[int]) -> bool:
-        """Whether it took them; false if it has died."""
-        try:
-            socket.send_fds(self.channel, [b"f"], descriptors)
-        except OSError:
-            return False
-        finally:
-            self.channel.close()
-        return True
-
-
-def _wait(control: socket.socket, rehearse: Any) -> tuple[socket.socket, list[int]]:
+def _wait(control: socket.socket) -> tuple[socket.socket, list[int]]:
     """Fork for each order; returns only in the children, what they were given."""
-    spare: _Spare | None = None
-    busy = False
     while True:
-        if busy and spare is None and not select.select([control], [], [], _QUIET_S)[0]:
-            spare, given = _fork_ahead(control, rehearse)
-            if given is not None:
-                return given
         message, descriptors, _, _ = socket.recv_fds(control, 16, 16)
         if not message:
             os._exit(0)
-        busy = True
         cgroup = descriptors.pop() if b"c" in message else -1  # a process can only be born into a v2 group
-        if spare is not None and cgroup < 0:  # a network that the order brings, it enters
-            taken, pidfd, spare = spare.hand_over(descriptors), spare.pidfd, None
-            if taken:
-                _announce(descriptors, pidfd)
-                continue
-            os.close(pidfd)
         if _fork(control, descriptors, cgroup, fresh_network=b"n" in message):
             return socket.socket(fileno=descriptors[0]), descriptors[1:]
-
-
-def _fork_ahead(
-    control: socket.socket, rehearse: Any
-) -> tuple[_Spare | None, tuple[socket.socket, list[int]] | None]:
-    """(the spare child, None) in the zygote; (None, what it was given) in the child, when it was given it."""
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    try:
-        pid, pidfd = kernel.clone(_FRESH | kernel.CLONE_NEWNET)
-    except OSError:
-        ours.close()
-        theirs.close()
-        return None, None
-    if pid:
-        theirs.close()
-        return _Spare(ours, pidfd), None
-    _enter_child(control)
-    ours.close()
-    if rehearse is not None:
-        rehearse(forked=True)
-    message, descriptors, _, _ = socket.recv_fds(theirs, 16, 16)
-    theirs.close()
-    if not message:
-        os._exit(0)
-    return None, (socket.socket(fileno=descriptors[0]), descriptors[1:])
 
 
 def _fork(control: socket.socket, descriptors: list[int], cgroup: int, *, fresh_network: bool) -> bool:

@@ -1,0 +1,90 @@
+"""Guests that are born ahead: one of each kind waits, whole, for whoever needs the next of its kind.
+
+A birth is some milliseconds of forking, confining and limiting, and nothing of it depends on who the guest will work for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from upwhisk.common.errors import ContainerError
+from upwhisk.common.spi.containers import ContainerSpec
+from upwhisk.common.tasks import TaskOwner
+from upwhisk.invoker.containers.sandbox import ProcessContainer
+
+log = structlog.get_logger(__name__)
+
+QUIET_S = 0.05
+"""So long after the last order the next spare is born: not beside the guest that was ordered."""
+
+Bear = Callable[[ContainerSpec], Awaitable[ProcessContainer]]
+
+
+class Spares:
+    """`bear` makes a guest and knows of it: whoever closes the factory ends spares like all others."""
+
+    def __init__(self, bear: Bear) -> None:
+        self._bear = bear
+        self._waiting: dict[str, ProcessContainer] = {}
+        self._wanted: dict[str, ContainerSpec] = {}
+        self._births = asyncio.Lock()
+        self._timer: asyncio.TimerHandle | None = None
+        self._tasks = TaskOwner("spares")
+
+    async def take(self, spec: ContainerSpec) -> ProcessContainer | None:
+        """The one that waits, with this memory; None if none is alive and fits."""
+        spare = self._waiting.get(spec.kind)
+        if spare is None or not _fits(spare, spec):
+            return None
+        del self._waiting[spec.kind]
+        try:
+            if spare.spec.memory_mb != spec.memory_mb:
+                await spare.resize(spec.memory_mb)
+        except ContainerError as error:
+            log.info("spare not used", action="spares.unfit", kind=spec.kind, reason=str(error))
+            await spare.destroy()
+            return None
+        spare.spec = spec
+        return spare
+
+    def want(self, spec: ContainerSpec) -> None:
+        """One like this is to wait, as soon as nobody has ordered any other for a moment."""
+        self._wanted[spec.kind] = spec
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_later(QUIET_S, self._begin)
+
+    def _begin(self) -> None:
+        self._timer = None
+        self._tasks.start(self._fill(), "births")
+
+    async def _fill(self) -> None:
+        async with self._births:
+            while self._wanted:
+                _, spec = self._wanted.popitem()
+                await self._replace(spec)
+
+    async def _replace(self, spec: ContainerSpec) -> None:
+        there = self._waiting.get(spec.kind)
+        if there is not None and _fits(there, spec):
+            return
+        if there is not None:
+            del self._waiting[spec.kind]
+            await there.destroy()
+        try:
+            self._waiting[spec.kind] = await self._bear(spec)
+        except ContainerError as error:  # whoever needs one is told
+            log.info("no spare", action="spares.unborn", kind=spec.kind, reason=str(error))
+
+    async def aclose(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        await self._tasks.aclose(grace_s=0.0)
+        self._waiting.clear()
+
+
+def _fits(spare: ProcessContainer, spec: ContainerSpec) -> bool:
+    return spare.alive and (spare.spec.network, spare.spec.environment) == (spec.network, spec.environment)
