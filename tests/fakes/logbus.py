@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from upwhisk.common.errors import InternalError, Unavailable
 from upwhisk.common.forms import Received, received
-from upwhisk.common.messages import Message, decode_message, encode_message
+from upwhisk.common.messages import Message, Unencodable, decode_message, encode_message
 from upwhisk.common.spi.bus import BusAbilities, Deliver, Delivery, MessageBus, Subscription
 
 
@@ -219,7 +219,13 @@ class LogBus(MessageBus):
             return sent
         if self._is_dead:
             return sent
-        self._outbox.append(_Parcel(topic, self.writes(message), sent))
+        try:
+            data = self.writes(message)
+        except Unencodable as error:
+            sent.set_exception(error)
+            sent.exception()
+            return sent
+        self._outbox.append(_Parcel(topic, data, sent))
         self._flush()
         if not sent.done():
             loop.call_later(self._send_s, self._expire, sent)

@@ -95,6 +95,7 @@ class RecordingFires:
         payload: dict[str, Any],
         headers: Mapping[str, str],
         transaction_id: str,
+        traceparent: str | None = None,
     ) -> ActivationId | None:
         if not trigger.has_active_rule:
             return None

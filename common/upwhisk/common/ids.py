@@ -48,6 +48,12 @@ def new_transaction_id() -> TransactionId:
     return TransactionId(_entropy.take(32).translate(_LETTERS).decode("ascii"))
 
 
+def new_traceparent() -> str:
+    """A trace that begins here, sampled: its hops are in the record. Source: W3C Trace Context, section 3.2.2."""
+    drawn = _entropy.take(24).hex()
+    return f"00-{drawn[:32]}-{drawn[32:]}-01"
+
+
 def new_instance_id() -> InstanceId:
     return InstanceId(os.urandom(4).hex())
 

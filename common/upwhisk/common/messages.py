@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from upwhisk.common.errors import InternalError
 from upwhisk.common.ids import ActivationId, ControllerId, NodeId, TransactionId
 from upwhisk.common.model.activation import Activation
 from upwhisk.common.model.placed import Why
@@ -204,11 +205,20 @@ _decoder = msgspec.msgpack.Decoder(Message, ext_hook=extension)
 _encode = msgspec.msgpack.Encoder().encode
 
 
+class Unencodable(InternalError):
+    """No form can carry it, such as half of a surrogate pair. What it holds is not said: it may be secret."""
+
+    default = "A message cannot be encoded."
+
+
 def encode_message(message: Message) -> bytes:
+    """`Unencodable`."""
     try:
         return _encode(message)
     except OverflowError:
         return _encode(_with_json(message))
+    except (ValueError, TypeError, RecursionError):
+        raise Unencodable from None
 
 
 def _with_json(message: Message) -> Message:

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 import structlog
 
 log = structlog.get_logger(__name__)
+
+
+async def repeated(look: Callable[[], None], pause: Callable[[], Awaitable[None]], name: str) -> None:
+    """`look` after each `pause`, for ever: one that fails is logged, and does not keep the others from being."""
+    while True:
+        await pause()
+        try:
+            look()
+        except Exception as error:
+            log.error("look failed", action=f"{name}.look_failed", exc_info=error)
 
 
 class TaskOwner:

@@ -15,7 +15,8 @@ from upwhisk.common.ids import ActivationId, new_activation_id
 from upwhisk.common.messages import ActivationMessage
 from upwhisk.common.model.activation import Activation, succeeded
 from upwhisk.common.model.identity import Identity
-from upwhisk.common.model.parameters import to_mapping
+from upwhisk.common.model.parameters import Parameter, to_mapping
+from upwhisk.common.model.placed import Placed
 from upwhisk.common.model.trigger import RuleLink, Trigger
 from upwhisk.common.spi.store import ArtifactStore
 from upwhisk.controller.accept import message_of, refused_record
@@ -40,6 +41,16 @@ class FirePorts:
 
 
 @dataclass(frozen=True, slots=True)
+class _Fired:
+    """What all of one fire have in common."""
+
+    identity: Identity
+    arguments: dict[str, Any]
+    transaction_id: str
+    traceparent: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class _Started:
     """`refused`: the record of work that ends at once, for its limits."""
 
@@ -59,6 +70,7 @@ class FireService:
         payload: dict[str, Any],
         headers: Mapping[str, str],
         transaction_id: str,
+        traceparent: str | None = None,
     ) -> ActivationId | None:
         """Fire `trigger`; None if no rule is active. `Unavailable`: nothing was accepted."""
         if not trigger.has_active_rule:
@@ -69,11 +81,10 @@ class FireService:
             log.info("refused", action="fire.refused", namespace=identity.namespace, reason=reason)
             raise Unavailable.because(reason)
         arguments = {**to_mapping(trigger.parameters), "__ow_headers": dict(headers), **payload}
+        fired = _Fired(identity, arguments, transaction_id, traceparent)
         started: list[_Started] = []
-        logs: list[str] = []
-        for rule, link in trigger.rules.items():
-            logs.append(await self._start(identity, rule, link, arguments, transaction_id, started))
-        record = self._record(identity, trigger, payload, tuple(logs))
+        logs = tuple([await self._start(fired, rule, link, started) for rule, link in trigger.rules.items()])
+        record = self._record(fired, trigger, payload, logs)
         going = [one for one in started if one.refused is None]
         records = [record, *(one.refused for one in started if one.refused is not None)]
         if identity.limits.store_activations is False:
@@ -84,15 +95,7 @@ class FireService:
             await self._let_go(one, identity)
         return record.activation_id
 
-    async def _start(
-        self,
-        identity: Identity,
-        rule: str,
-        link: RuleLink,
-        arguments: dict[str, Any],
-        transaction_id: str,
-        started: list[_Started],
-    ) -> str:
+    async def _start(self, fired: _Fired, rule: str, link: RuleLink, started: list[_Started]) -> str:
         """Prepare the action of one rule; returns the rule's line in the trigger's log."""
         action_id = link.action.document_id
         line: dict[str, Any] = {"statusCode": 1, "success": False, "rule": rule, "action": action_id}
@@ -100,12 +103,12 @@ class FireService:
             line["error"] = f"Rule '{rule}' is inactive, action '{action_id}' was not activated."
             return _text(line).decode()
         try:
-            action = await self._action(identity, link, arguments, len(started))
+            action = await self._action(fired.identity, link, fired.arguments, len(started))
         except HttpError as error:
             line |= _refusal(error)
             return _text(line).decode()
-        message = self._message(identity, action, arguments, transaction_id)
-        started.append(_Started(message, action, self._refused(identity, action, message)))
+        message = self._message(fired, action)
+        started.append(_Started(message, action, self._refused(fired.identity, action, message)))
         line = {
             "statusCode": 0,
             "success": True,
@@ -135,17 +138,16 @@ class FireService:
         problem = self._ports.admission.limits_problem(identity, action)
         return None if problem is None else refused_record(message, problem, now_ms=self._ports.clock.now_ms())
 
-    def _message(
-        self, identity: Identity, action: ResolvedAction, arguments: dict[str, Any], transaction_id: str
-    ) -> ActivationMessage:
+    def _message(self, fired: _Fired, action: ResolvedAction) -> ActivationMessage:
         message = message_of(
-            identity,
+            fired.identity,
             action,
-            arguments,
+            fired.arguments,
             activation_id=new_activation_id(),
-            transaction_id=transaction_id,
+            transaction_id=fired.transaction_id,
             now_ms=self._ports.clock.now_ms(),
         )
+        message.traceparent = fired.traceparent
         message.journalled = True
         return message
 
@@ -156,17 +158,19 @@ class FireService:
             self._ports.balancer.publish(one.message)
 
     def _record(
-        self, identity: Identity, trigger: Trigger, payload: dict[str, Any], logs: tuple[str, ...]
+        self, fired: _Fired, trigger: Trigger, payload: dict[str, Any], logs: tuple[str, ...]
     ) -> Activation:
+        trace = Parameter("upwhisk", Placed(node="", trace=fired.traceparent))
         return Activation(
-            namespace=identity.namespace,
+            namespace=fired.identity.namespace,
             name=trigger.name.name,
             version=trigger.version,
-            subject=identity.subject,
+            subject=fired.identity.subject,
             activation_id=new_activation_id(),
             start=self._ports.clock.now_ms(),
             response=succeeded(payload),
             logs=logs,
+            annotations=(trace,) if fired.traceparent is not None else (),
         )
 
 

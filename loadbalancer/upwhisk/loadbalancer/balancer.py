@@ -17,7 +17,7 @@ from upwhisk.common.model.activation import Activation
 from upwhisk.common.resource import Resource
 from upwhisk.common.settings import QueueSettings
 from upwhisk.common.spi.bus import MessageBus
-from upwhisk.common.tasks import TaskOwner
+from upwhisk.common.tasks import TaskOwner, repeated
 from upwhisk.loadbalancer.books import key_of
 from upwhisk.loadbalancer.door import Door
 from upwhisk.loadbalancer.losses import Losses, NodeLost
@@ -55,6 +55,7 @@ class Balancer(Resource):
         self._sending = Sending(bus, clock, Turns(self._waiting.push_again, _unowned, self._unsent))
         self._losses: Losses | None = None
         self._tasks = TaskOwner("balancer")
+        self._sweeps = 0
         self._expired: Notify = _unowned
         self._unanswered: NodeLost = _unowned
         self._answers_to: Callable[[], str] | None = None
@@ -64,7 +65,7 @@ class Balancer(Resource):
         if self._losses is not None:
             self.view.on_lost(self._losses.changed)
         self.view.start(self._view_changed)
-        self._tasks.start(self._sweep(), "sweep")
+        self._tasks.start(repeated(self._sweep, lambda: self._clock.sleep(LOOK_S), "balancer"), "sweep")
 
     async def aclose(self) -> None:
         self.stopping = True
@@ -226,21 +227,18 @@ class Balancer(Resource):
 
     # 6. Waiting has an end.
 
-    async def _sweep(self) -> None:
-        sweeps = 0
-        while True:
-            await self._clock.sleep(LOOK_S)
-            sweeps += 1
-            self._sending.again()
-            self._waiting.end_rests()
-            self._door.away()
-            if self._losses is not None:
-                self._losses.look()
-                if sweeps % _REMIND_EVERY == 0:
-                    self._look_at_silent()
-            if self._waiting:
-                self._expire()
-                self._drain_queue()
+    def _sweep(self) -> None:
+        self._sweeps += 1
+        self._sending.again()
+        self._waiting.end_rests()
+        self._door.away()
+        if self._losses is not None:
+            self._losses.look()
+            if self._sweeps % _REMIND_EVERY == 0:
+                self._look_at_silent()
+        if self._waiting:
+            self._expire()
+            self._drain_queue()
 
     def _look_at_silent(self) -> None:
         """Nodes that live and do not answer: they are reminded, until their time is up. Their work may run on, so it is not

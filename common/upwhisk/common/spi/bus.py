@@ -63,7 +63,8 @@ class MessageBus(Resource):
 
         The future is done when the message is queued (durably, if the bus is durable); a bus that hands over within
         the process returns it done. It raises `Unavailable` if the message cannot be queued within the bus's own
-        deadline; it may still arrive then.
+        deadline; it may still arrive then. It raises `InternalError` for what the bus can never take. The call itself raises
+        nothing.
         """
 
     @abstractmethod

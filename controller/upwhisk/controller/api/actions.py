@@ -86,8 +86,7 @@ class ActionsApi:
             payload_bytes(request.identity.limits, self._services.limits), field="Request"
         )
         payload = decode_object(body, self._services.limits.json_depth) if body else {}
-        traceparent = request.http.headers.get("traceparent")
-        call = Call(request.identity, resolved, payload, request.transaction_id, blocking, wait, traceparent)
+        call = Call(request.identity, resolved, payload, request.transaction_id, blocking, wait, request.traceparent)
         invoked = await self._services.invocations.invoke(call)
         header = f"x-openwhisk-activation-id: {invoked.activation_id}\r\n"
         if invoked.record is None:

@@ -34,7 +34,7 @@ class Call(msgspec.Struct, frozen=True):
     transaction_id: str
     blocking: bool
     wait_ms: int
-    traceparent: str | None
+    traceparent: str | None = None
 
 
 class Invoked(msgspec.Struct, frozen=True):
@@ -58,6 +58,7 @@ class Fires(Protocol):
         payload: dict[str, Any],
         headers: Mapping[str, str],
         transaction_id: str,
+        traceparent: str | None = None,
     ) -> ActivationId | None:
         """`headers`: of the request, names in lower case, credentials left out. None: no active rule, no record."""
         ...

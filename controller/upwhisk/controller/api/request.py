@@ -17,6 +17,7 @@ from upwhisk.common.errors import (
 )
 from upwhisk.common.model.identity import Identity
 from upwhisk.controller.api.query import Query, parse_query
+from upwhisk.controller.api.tracing import traceparent_of
 
 _JSON: Final = "application/json"
 _MATCHING: Final = frozenset({"*/*", "application/*", _JSON})
@@ -81,6 +82,11 @@ class Request:
     @property
     def query(self) -> Query:
         return parse_query(self._raw_query)
+
+    @property
+    def traceparent(self) -> str:
+        """To be asked once: what begins here is another trace each time."""
+        return traceparent_of(self.http.headers.get("traceparent"))
 
     def header(self, name: str) -> str | None:
         return self.http.headers.get(name)

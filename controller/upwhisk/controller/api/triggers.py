@@ -63,7 +63,7 @@ class TriggersApi:
         trigger = await self._services.catalog.get(Trigger, name)
         headers = _forwarded(request.http.headers)
         activation_id = await self._services.fires.fire(
-            request.identity, trigger, payload, headers, request.transaction_id
+            request.identity, trigger, payload, headers, request.transaction_id, request.traceparent
         )
         if activation_id is None:
             return Reply(204)

@@ -12,7 +12,7 @@ import structlog
 from upwhisk.common.errors import StoreUnavailable
 from upwhisk.common.forms import Received, Unreadable
 from upwhisk.common.ids import ControllerId
-from upwhisk.common.messages import STATES, TAKES_OVER, Bundle, Completion, Entry, Returned
+from upwhisk.common.messages import STATES, TAKES_OVER, Bundle, Completion, Entry, Returned, Unencodable
 from upwhisk.common.resource import Resource
 from upwhisk.common.retry import kept_trying
 from upwhisk.common.spi.bus import Delivery, MessageBus, Subscription, controller_topic
@@ -134,7 +134,11 @@ class ControllerLog(Resource):
 
     def _flush(self) -> None:
         gathered, self._gathered = self._gathered, []
-        for parts in parted(gathered, BUNDLE_BYTES):
+        try:
+            bundles = list(parted(gathered, BUNDLE_BYTES))
+        except Unencodable:  # each goes alone, so that one fails alone
+            bundles = list(parted(gathered, 0, len))
+        for parts in bundles:
             self._send(parts)
 
     def _send(self, parts: list[Part[Results]]) -> None:

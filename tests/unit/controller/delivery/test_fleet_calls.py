@@ -8,7 +8,7 @@ import pytest
 from fakes.fleet import GUEST, Fleet, FleetController, fleet
 
 from upwhisk.common.clock import SystemClock
-from upwhisk.common.errors import Unavailable
+from upwhisk.common.errors import Unavailable, UpwhiskError
 from upwhisk.common.messages import Accepted, ActivationMessage, Bundle
 from upwhisk.common.model.activation import Activation, succeeded
 from upwhisk.common.model.identity import Identity, NamespaceLimits
@@ -241,3 +241,33 @@ def live_view(controller: FleetController) -> LiveView:
     return LiveView(
         controller.balancer, controller.sequences, controller.store.journal, SystemClock(), lambda _: None
     )
+
+
+async def test_work_that_no_message_can_carry_fails_alone() -> None:
+    """The API lets none through; should one come all the same, it takes no permit, no writer and no look along."""
+    async with fleet(memory_mb=1024) as platform:
+        c0, c1 = platform.controllers
+        await platform.action("echo")
+        action = await c0.catalog.resolve(EntityName("guest", None, "echo"))
+        assert action is not None
+
+        async def poisoned(controller: FleetController, *, blocking: bool) -> str:
+            call = Call(GUEST, action, {}, "tid", blocking, 60_000, "half a pair: \ud800")
+            try:
+                await controller.invocations.invoke(call)
+            except UpwhiskError as error:
+                return type(error).__name__
+            return "answered"
+
+        assert await poisoned(c0, blocking=True) == "Unavailable"
+        assert (c0.booked_mb, c0.balancer.in_flight) == (0, 0)
+        others = [c1.call("echo", {"n": number}, blocking=False) for number in range(3)]
+        assert await poisoned(c1, blocking=False) == "StoreUnavailable"
+        for other in others:
+            assert (await other).activation_id
+        await platform.pass_time(30)
+        platform.nodes[0].gates.shut("echo", "run")
+        late = c0.call("echo", {"n": 4}, wait_ms=10)
+        assert (await late).record is None, "who looks after waiting work lives"
+        platform.nodes[0].gates.open("echo", "run")
+        await platform.settled()

@@ -15,7 +15,7 @@ from upwhisk.backends.bus.kafka.outbox import Outbox, Parcel
 from upwhisk.backends.bus.kafka.records import record_of
 from upwhisk.backends.bus.kafka.topics import MOST_MESSAGE_BYTES, Refused, Topics
 from upwhisk.common.errors import InternalError, Unavailable, UpwhiskError
-from upwhisk.common.messages import Message
+from upwhisk.common.messages import Message, Unencodable
 from upwhisk.common.resource import Resource
 from upwhisk.common.retry import RETRIES, backoff_s
 from upwhisk.common.tasks import TaskOwner
@@ -84,7 +84,10 @@ class Producer(Resource):
         sent: asyncio.Future[None] = loop.create_future()
         if not self._is_open:
             return _failed(sent, Unavailable("The message bus is closed."))
-        payload, headers = record_of(message)
+        try:
+            payload, headers = record_of(message)
+        except Unencodable as error:
+            return _failed(sent, error)
         outbox = self._outboxes.get(topic)
         if outbox is None:
             outbox = self._outboxes[topic] = Outbox(topic)

@@ -46,9 +46,9 @@ class Damage:
 
 
 def record_of(message: Message) -> tuple[bytes, Headers]:
-    trace = getattr(message, "traceparent", None)
-    headers = _FORM_ONLY if trace is None else [_FORM_HEADER, ("traceparent", trace.encode())]
-    return encode_message(message), headers
+    """`Unencodable`."""
+    payload, trace = encode_message(message), getattr(message, "traceparent", None)
+    return payload, _FORM_ONLY if trace is None else [_FORM_HEADER, ("traceparent", trace.encode())]
 
 
 def batch_of(records: list[tuple[bytes, Headers]], identity: Identity, sequence: int) -> bytes:
