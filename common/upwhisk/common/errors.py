@@ -151,6 +151,17 @@ class StoreUnavailable(Unavailable):
     """The artifact store cannot be reached, or is below its floor of free space."""
 
 
+class Unconfirmed(StoreUnavailable):
+    """It may be done or not: whoever tries again may have it twice. Not 503, which always means that nothing was done."""
+
+    status = 502
+    default = "It is not known whether the request was carried out (the server became unavailable meanwhile)."
+
+    @classmethod
+    def because(cls, reason: str) -> Self:
+        return cls(f"It is not known whether the request was carried out: {reason}.")
+
+
 class StoreError(UpwhiskError):
     """Raised by stores; `document_id` is the document concerned."""
 

@@ -9,7 +9,7 @@ import structlog
 
 from upwhisk.common.clock import Clock
 from upwhisk.common.deadlines import Deadlines
-from upwhisk.common.errors import Unavailable
+from upwhisk.common.errors import StoreUnavailable, Unavailable, Unconfirmed
 from upwhisk.common.ids import new_activation_id
 from upwhisk.common.messages import ActivationMessage
 from upwhisk.common.model.activation import Activation
@@ -102,7 +102,10 @@ class InvocationService:
         is_known = done.done() and not _is_stopped(done)
         if is_known or self._ports.balancer.work.find(message.activation_id) is None:
             return Invoked(message.activation_id, _outcome(done))
-        await self._keep(message)
+        try:
+            await self._keep(message)
+        except StoreUnavailable as error:  # it goes on, and nobody could ask for it
+            raise Unconfirmed(error.text) from None
         return Invoked(message.activation_id, None)
 
     async def _ended_or_late(self, done: asyncio.Future[Activation], wait_s: float) -> None:
@@ -147,8 +150,8 @@ def _is_stopped(done: asyncio.Future[Activation]) -> bool:
 
 
 def _outcome(done: asyncio.Future[Activation]) -> Activation:
-    """`Unavailable`: it is not known how the work ended, or it was given up."""
-    error = Unavailable() if not done.done() or done.cancelled() else done.exception()
+    """`Unconfirmed`: it is not known how the work ended. `Unavailable`: it has not begun and will not."""
+    error = Unconfirmed() if not done.done() or done.cancelled() else done.exception()
     if error is not None:
         raise Unavailable() if isinstance(error, Stopping) else error
     return done.result()

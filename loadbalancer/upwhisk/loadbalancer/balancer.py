@@ -9,7 +9,7 @@ from collections.abc import Callable
 import structlog
 
 from upwhisk.common.clock import Clock
-from upwhisk.common.errors import Unavailable
+from upwhisk.common.errors import Unavailable, Unconfirmed
 from upwhisk.common.forms import Unreadable
 from upwhisk.common.ids import ActivationId, ControllerId
 from upwhisk.common.messages import ActivationMessage, Completion, Returned
@@ -191,9 +191,10 @@ class Balancer(Resource):
             self._drain_queue()
 
     def forget(self, pending: Pending, reason: str = "") -> None:
-        """It is somebody else's, or nobody's: who waits is told."""
+        """It is somebody else's, or nobody's: who waits is told, `Unconfirmed` if a node may have it."""
+        error = Unavailable if pending.phase is Phase.QUEUED else Unconfirmed
         self._forget(pending)
-        self._fail(pending, Unavailable.because(reason) if reason else Unavailable())
+        self._fail(pending, error.because(reason) if reason else error())
 
     def give_up(self, controller: str) -> None:
         """Forget the work that answers to this name: another controller goes on with it."""

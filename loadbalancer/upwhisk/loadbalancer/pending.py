@@ -9,7 +9,7 @@ from enum import Enum, auto
 from typing import Any
 
 from upwhisk.common.clock import Clock
-from upwhisk.common.errors import Unavailable
+from upwhisk.common.errors import Unavailable, Unconfirmed
 from upwhisk.common.ids import ActivationId, NodeId
 from upwhisk.common.messages import ActivationMessage
 from upwhisk.common.model.activation import NO_CONTAINER, Activation, Status
@@ -145,11 +145,13 @@ class Sending:
         pending.answer_by = pending.answer_by or now + 2 * message.demand.timeout_ms / 1000 + _ANSWER_GRACE_S
         sending, dispatch = self._bus.send(node_topic(message.node), message), message.dispatch
         if sending.done():
-            self._sent(pending, sending, dispatch)
+            self._sent(pending, sending, dispatch, Unavailable)
         else:
-            sending.add_done_callback(lambda done: self._sent(pending, done, dispatch))
+            sending.add_done_callback(lambda done: self._sent(pending, done, dispatch, Unconfirmed))
 
-    def _sent(self, pending: Pending, sending: asyncio.Future[None], dispatch: int) -> None:
+    def _sent(
+        self, pending: Pending, sending: asyncio.Future[None], dispatch: int, error: type[Unavailable]
+    ) -> None:
         """What failed may have arrived all the same: what is to be kept stays with this node and is sent to it again, which
         knows a hand-over it has had; a caller who waits is told, and has no id."""
         failed = sending.cancelled() or sending.exception() is not None
@@ -158,8 +160,7 @@ class Sending:
         if pending.message.journalled:
             self._unconfirmed[pending.message.activation_id] = pending, dispatch
             return
-        error = None if sending.cancelled() else sending.exception()
-        self._turns.unsent(pending, error if isinstance(error, Unavailable) else Unavailable())
+        self._turns.unsent(pending, error.because("the message bus did not take it"))
 
     def again(self) -> None:
         """What was not confirmed."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from upwhisk.common.errors import StoreUnavailable
+from upwhisk.common.errors import StoreUnavailable, Unconfirmed
 from upwhisk.controller.delivery.bundles import Part
 
 READ_BACK_S = 15.0
@@ -54,9 +54,18 @@ class Awaited:
         return self._sent.pop(number, None)
 
     def fail(self, number: int, reason: str) -> None:
-        sent = self._sent.pop(number, None)
-        for part in sent.parts if sent is not None else ():
+        """It may come back, or have counted."""
+        for part in self._parts(number):
+            refuse(part.done, reason, error=Unconfirmed)
+
+    def discount(self, number: int, reason: str) -> None:
+        """It came back and does not count."""
+        for part in self._parts(number):
             refuse(part.done, reason)
+
+    def _parts(self, number: int) -> Sequence[Part[Results]]:
+        sent = self._sent.pop(number, None)
+        return sent.parts if sent is not None else ()
 
     def fail_all(self, reason: str) -> None:
         for number in list(self._sent):
@@ -75,7 +84,7 @@ class Awaited:
             self.fail(number, f"the message bus did not give it back within {READ_BACK_S:.0f} s")
 
 
-def refuse(done: Results, reason: str) -> None:
+def refuse(done: Results, reason: str, *, error: type[StoreUnavailable] = StoreUnavailable) -> None:
     if not done.done():
-        done.set_exception(StoreUnavailable(f"The log of accepted work is not available: {reason}."))
+        done.set_exception(error.because(f"the log of accepted work is not available, {reason}"))
         done.exception()  # not every writer waits

@@ -117,7 +117,7 @@ class ControllerLog(Resource):
     # -- appending: what one turn of the event loop asked for goes together -----------------------------------------
 
     def append(self, entries: list[Entry], *, with_next: bool = False) -> Results:
-        """Whether each entry counted, in order. `StoreUnavailable`: it is not known to count, though it still may.
+        """Whether each entry counted, in order. `Unconfirmed`: it is not known to count, though it still may; `StoreUnavailable`: it does not.
         `with_next`: all or nothing together with what is appended next, in the same turn."""
         done: Results = asyncio.get_running_loop().create_future()
         if self.lost or self._subscription is None:
@@ -151,12 +151,14 @@ class ControllerLog(Resource):
         self._companion = -1
         bundle = Bundle(owner=self._owner, number=number, entries=entries)
         sending = self._ports.bus.send(self.topic, bundle)
-        sending.add_done_callback(lambda sent: self._sent(number, sent))
+        if sending.done():  # at once: what is refused was not sent
+            self._sent(sending, "refuses", partial(self._awaited.discount, number))
+        else:
+            sending.add_done_callback(lambda sent: self._sent(sent, "did not confirm", partial(self._awaited.fail, number)))
 
-    def _sent(self, number: int, sending: asyncio.Future[None]) -> None:
+    def _sent(self, sending: asyncio.Future[None], what: str, fail: Callable[[str], None]) -> None:
         if sending.cancelled() or (error := sending.exception()) is not None:
-            reason = "cancelled" if sending.cancelled() else str(error)
-            self._awaited.fail(number, f"the message bus did not confirm ({reason})")
+            fail(f"the message bus {what} ({'cancelled' if sending.cancelled() else error})")
 
     def _fail_all(self, reason: str) -> None:
         self._awaited.fail_all(reason)
@@ -217,7 +219,7 @@ class ControllerLog(Resource):
         if bundle.number in (TAKES_OVER, STATES):
             return
         if not applied.counted:
-            self._awaited.fail(bundle.number, "another controller took it over")
+            self._awaited.discount(bundle.number, "another controller took it over")
             return
         if (begins := self._beginnings.told(bundle.number, is_true=all(applied.results))) is not None:
             self._holds.decide(begins=begins)

@@ -6,7 +6,7 @@ import pytest
 from fakes.fleet import Fleet, FleetController, fleet
 from fakes.fleet_node import FleetNode
 
-from upwhisk.common.errors import Unavailable
+from upwhisk.common.errors import Unconfirmed
 from upwhisk.controller.delivery.ownership import OWNED_S
 
 
@@ -44,7 +44,7 @@ async def test_who_was_away_learns_that_its_log_is_another_ones() -> None:
         await back(c0)
         for call in (waiting, late):
             await platform.until(call.done)
-            with pytest.raises(Unavailable):
+            with pytest.raises(Unconfirmed):
                 await call
         await platform.until(lambda: c0.hosting.problem() is None)
         assert c0.hosting.own is not former
@@ -88,7 +88,7 @@ async def test_an_owner_whose_words_do_not_come_back_gives_up_by_itself() -> Non
         former = c0.hosting.own.name
         c0.bus.freeze()
         await platform.pass_time(OWNED_S + 2)
-        with pytest.raises(Unavailable):
+        with pytest.raises(Unconfirmed):
             await waiting
         assert c0.store.accepts_work() is not None
         c0.bus.thaw()

@@ -262,7 +262,7 @@ async def test_work_that_no_message_can_carry_fails_alone() -> None:
         assert await poisoned(c0, blocking=True) == "Unavailable"
         assert (c0.booked_mb, c0.balancer.in_flight) == (0, 0)
         others = [c1.call("echo", {"n": number}, blocking=False) for number in range(3)]
-        assert await poisoned(c1, blocking=False) == "StoreUnavailable"
+        assert await poisoned(c1, blocking=False) == "StoreUnavailable", "nobody has it"
         for other in others:
             assert (await other).activation_id
         await platform.pass_time(30)

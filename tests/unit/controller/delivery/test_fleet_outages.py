@@ -9,7 +9,7 @@ from fakes.fleet import Fleet, FleetController, fleet
 from fakes.fleet_node import NODE_LEASE_S
 from fakes.fleet_steps import shut, where
 
-from upwhisk.common.errors import Unavailable
+from upwhisk.common.errors import Unavailable, Unconfirmed
 from upwhisk.common.ids import ActivationId
 from upwhisk.common.messages import Bundle, Discarded, Message
 from upwhisk.common.spi.store import ActivationQuery
@@ -106,7 +106,39 @@ async def test_work_under_way_outlasts_the_bus() -> None:
         assert len(platform.ran) == 2
 
 
-async def test_an_acceptance_that_comes_after_its_503_is_withdrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_call_that_the_broker_took_without_saying_so_is_not_answered_503() -> None:
+    """Whoever gets 503 may ask another controller: then nothing must have been accepted."""
+    async with fleet() as platform:
+        c0, _ = platform.controllers
+        await platform.action("echo")
+        await c0.invoke("echo")
+        platform.broker.is_mute = True
+        with pytest.raises(Unconfirmed) as told:
+            await c0.invoke("echo")
+        assert told.value.status == 502
+        platform.broker.is_mute = False
+        await platform.until(lambda: len(platform.ran) == 2)  # it ran all the same
+        c0.bus.freeze()
+        waiting = c0.call("echo", {"n": 2}, blocking=False)
+        await platform.pass_time(20)
+        with pytest.raises(Unconfirmed):
+            await waiting
+
+
+async def test_who_is_refused_before_anything_is_sent_is_answered_503() -> None:
+    async with fleet(memory_mb=256) as platform:
+        c0, _ = platform.controllers
+        await platform.action("echo")
+        c0.balancer.stopping = True
+        with pytest.raises(Unavailable) as told:
+            await c0.invoke("echo")
+        assert told.value.status == 503
+        c0.balancer.stopping = False
+        await platform.settled()
+        assert platform.ran == []
+
+
+async def test_an_acceptance_that_comes_after_its_502_is_withdrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("upwhisk.controller.delivery.awaited.READ_BACK_S", 0.05)
     async with fleet() as platform:
         c0, _ = platform.controllers
@@ -114,7 +146,7 @@ async def test_an_acceptance_that_comes_after_its_503_is_withdrawn(monkeypatch: 
         await platform.action("two", "echo", "echo")
         c0.bus.freeze()
         for name in ("echo", "two"):
-            with pytest.raises(Unavailable):
+            with pytest.raises(Unconfirmed):
                 await c0.invoke(name, blocking=False)
         c0.bus.thaw()
         await platform.until(lambda: written(platform, c0) == ["Accepted", "Accepted", "Discarded", "Discarded"])
