@@ -139,6 +139,7 @@ async def test_half_sent_requests_end_alone(client: Client) -> None:
         assert time.monotonic() - started < 3
         for task in waiting:
             assert task.result().startswith(b"HTTP/1.1 408 "), task.result()
+            assert b"Connection: close\r\n" in task.result()
 
 
 async def test_keep_alive_and_pipelining(target: Target) -> None:

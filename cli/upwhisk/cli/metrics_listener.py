@@ -51,7 +51,7 @@ class MetricsListener(Resource):
             await self._runner.cleanup()
 
     async def _metrics(self, request: web.Request) -> web.Response:
-        if not may_operate(request.remote, request.headers.get("Authorization"), self._security.operators_token):
+        if not may_operate(request.remote, request.headers, self._security.operators_token):
             return web.Response(status=403, text="the token of metrics.token_file is needed\n")
         return web.Response(body=generate_latest(self._registry), headers={"Content-Type": _PROMETHEUS})
 

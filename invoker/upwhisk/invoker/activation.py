@@ -280,7 +280,8 @@ class Runner:
         return True
 
     def _now_ns(self) -> int:
-        return self._ports.clock.now_ms() * 1_000_000
+        """The end of this millisecond: after the lines that came within it."""
+        return self._ports.clock.now_ms() * 1_000_000 + 999_999
 
     # -- the end --------------------------------------------------------------------------------------------------
 

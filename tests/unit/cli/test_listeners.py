@@ -50,6 +50,9 @@ async def test_metrics_over_tls(settings: Settings, trusting: ssl.SSLContext) ->
         listener.register(BuildMetrics())
         assert listener.address.startswith("https://127.0.0.1:")
         async with session.get(f"{listener.address}/metrics", ssl=trusting) as answer:
+            assert answer.status == 403, "who has no token"
+        bearer = {"Authorization": f"Bearer {TOKEN}"}
+        async with session.get(f"{listener.address}/metrics", ssl=trusting, headers=bearer) as answer:
             assert (answer.status, "upwhisk_build_info" in await answer.text()) == (200, True)
         plain = listener.address.replace("https", "http")
         with pytest.raises(aiohttp.ClientError):
@@ -60,7 +63,9 @@ async def test_metrics_over_tls(settings: Settings, trusting: ssl.SSLContext) ->
     ("remote", "authorization", "token", "may"),
     [
         ("127.0.0.1", None, "", True),
-        ("::1", None, TOKEN, True),
+        ("::1", None, "", True),
+        ("127.0.0.1", None, TOKEN, False),
+        ("127.0.0.1", f"Bearer {TOKEN}", TOKEN, True),
         ("192.0.2.1", None, "", False),
         ("192.0.2.1", "Bearer ", "", False),
         ("192.0.2.1", f"Bearer {TOKEN}", TOKEN, True),
@@ -75,7 +80,13 @@ async def test_metrics_over_tls(settings: Settings, trusting: ssl.SSLContext) ->
     ],
 )
 def test_who_may_operate(remote: str | None, authorization: str | None, token: str, may: bool) -> None:
-    assert may_operate(remote, authorization, token) is may
+    headers = {} if authorization is None else {"Authorization": authorization}
+    assert may_operate(remote, headers, token) is may
+
+
+@pytest.mark.parametrize("name", ["Forwarded", "X-Forwarded-For", "X-Real-IP", "Via"])
+def test_a_proxy_on_the_same_machine_is_not_its_operator(name: str) -> None:
+    assert not may_operate("127.0.0.1", {name: "192.0.2.1"}, "")
 
 
 def test_files_that_cannot_be_used_name_their_setting(settings: Settings, tmp_path: Path) -> None:

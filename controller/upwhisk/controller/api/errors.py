@@ -28,6 +28,7 @@ MAX_LINE: Final = 8192
 MAX_FIELD: Final = 16384
 """Bytes of one header; longer ones are answered 431."""
 MAX_HEADERS: Final = 128
+_TIMED_OUT: Final = 408
 _CHALLENGE: Final = 'WWW-Authenticate: Basic realm="OpenWhisk secure realm",charset=UTF-8\r\n'
 
 
@@ -50,6 +51,7 @@ def error_reply(error: HttpError, transaction_id: str) -> Reply:
         headers = f"Allow: {', '.join(error.allowed)}\r\n"
     reply = Reply(error.status, error_body(error.text, transaction_id), JSON, headers)
     reply.transaction_id = transaction_id
+    reply.close = error.status == _TIMED_OUT  # the rest of the request may still come
     return reply
 
 

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
+from collections.abc import Mapping
+from typing import Final
 
-_SCHEME = "bearer "
+_SCHEME: Final = "bearer "
+_SPEAKS_FOR_OTHERS: Final = ("Forwarded", "X-Forwarded-For", "X-Real-IP", "Via")
 
 
-def may_operate(remote: str | None, authorization: str | None, token: str) -> bool:
-    """`remote`: the caller's address, None over a Unix socket (those are guests). Without a `token` nobody beyond this
-    machine may."""
-    return _is_loopback(remote) or (bool(token) and _has(authorization, token))
+def may_operate(remote: str | None, headers: Mapping[str, str], token: str) -> bool:
+    """`remote`: the caller's address, None over a Unix socket (those are guests). Who has the `token`, from wherever; where
+    there is none, whoever calls from this machine and is no proxy that speaks for others."""
+    if token:
+        return _has(headers.get("Authorization"), token)
+    return _is_loopback(remote) and not any(name in headers for name in _SPEAKS_FOR_OTHERS)
 
 
 def _has(authorization: str | None, token: str) -> bool:

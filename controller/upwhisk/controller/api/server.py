@@ -213,7 +213,7 @@ class ApiServer(Resource):
 
     def _check_operator(self, http: web.BaseRequest) -> None:
         token = self._settings.security.operators_token
-        if not may_operate(http.remote, http.headers.get("Authorization"), token):
+        if not may_operate(http.remote, http.headers, token):
             raise NotAuthorized()
 
 
