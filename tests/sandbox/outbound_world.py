@@ -32,6 +32,7 @@ else:
 
     KIT = DockerKit(RUN_DIR, ENGINE)
 PUBLIC, RESOLVER, PRIVATE, ALLOWED = "203.0.113.9", "10.77.0.5", "10.77.0.6", "10.88.0.5"
+SERVICE, ALLOWED_SERVICE = "203.0.113.10", "10.88.0.6"
 API = str(RUN_DIR / "api")
 peers: list[str] = []
 kept: list[int] = []
@@ -63,7 +64,7 @@ def build() -> None:
         sh(
             f"ip link set lo up; ip link add eth0 type veth peer name world netns {os.getpid()}; ip link set eth0 up"
         )
-        for address in (PUBLIC, RESOLVER, PRIVATE, ALLOWED, "169.254.169.254"):
+        for address in (PUBLIC, SERVICE, RESOLVER, PRIVATE, ALLOWED, ALLOWED_SERVICE, "169.254.169.254"):
             sh(f"ip addr add {address}/24 dev eth0")
         sh("ip route add default via 203.0.113.1")
         listeners.extend(socket.create_server(("0.0.0.0", port)) for port in (80, 53))
@@ -123,6 +124,8 @@ async def attempt(factory: ContainerFactory) -> dict[str, bool]:
     targets = {
         "outside": (PUBLIC, 80),
         "outside, udp 53 of another": (PUBLIC, 53),
+        "a service of the platform": (SERVICE, 80),
+        "a service among the allowed": (ALLOWED_SERVICE, 80),
         "resolver, tcp 53": (RESOLVER, 53),
         "resolver, another port": (RESOLVER, 80),
         "allowed private": (ALLOWED, 80),
@@ -145,7 +148,7 @@ async def main() -> dict[str, Any]:
         module = sys.modules.get(f"upwhisk.invoker.containers.{name}")
         if module is not None:
             setattr(module, "resolvers", lambda: (RESOLVER,))  # noqa: B010
-    settings = NetworkSettings(api=API, allow=("10.88.0.0/16",))
+    settings = NetworkSettings(api=API, allow=("10.88.0.0/16",), closed=(SERVICE, ALLOWED_SERVICE))
     found: dict[str, Any] = {}
     server = await asyncio.start_unix_server(lambda _, w: w.close(), API)
     async with server, KIT.make(network=settings) as factory:

@@ -185,6 +185,8 @@ def test_outbound_reaches_the_world_and_not_the_host(kit: Kit) -> None:
     assert found["reached"] == {
         "outside": True,
         "outside, udp 53 of another": False,
+        "a service of the platform": False,
+        "a service among the allowed": False,
         "resolver, tcp 53": True,
         "resolver, another port": False,
         "allowed private": True,

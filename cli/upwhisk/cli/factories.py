@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from urllib.parse import urlsplit
 
 from upwhisk.cli.container_choice import DOCKER
 from upwhisk.cli.node_runtimes import NodeRuntimes
@@ -11,7 +15,7 @@ from upwhisk.common.errors import ConfigurationError
 from upwhisk.common.ids import new_instance_id
 from upwhisk.common.model.action import BLACKBOX
 from upwhisk.common.plugins import load
-from upwhisk.common.settings import GuestSettings
+from upwhisk.common.settings import GuestSettings, Settings
 from upwhisk.common.spi.containers import ContainerFactory
 from upwhisk.invoker.containers.bounds import GuestBounds, NetworkSettings
 
@@ -27,7 +31,7 @@ def make_factory(runtimes: NodeRuntimes, api_socket: str) -> ContainerFactory:
         cores=guest.cpu_cores,
         idle=node.kind == "harvest",
     )
-    network = network_of(guest, api_socket)
+    network = replace(network_of(guest, api_socket), closed=addresses_of(services_of(settings)))
     name = settings.plugins.containers
     make = load("containers", name)
     factory: ContainerFactory
@@ -49,6 +53,24 @@ def network_of(guest: GuestSettings, api_socket: str) -> NetworkSettings:
         resolvers=_each("guest.resolvers", guest.resolvers, ipaddress.IPv4Address, "IPv4 address"),
         forwarding=guest.ip_forwarding,
     )
+
+
+def services_of(settings: Settings) -> list[str]:
+    """The hosts of the services that this process works with: guests are not to reach them."""
+    plugins, kafka = settings.plugins, settings.kafka
+    urls = [settings.couchdb.url] if plugins.store == "couchdb" else []
+    urls += [settings.consul.url] if plugins.nodes == "consul" else []
+    urls += [f"//{each}" for each in kafka.bootstrap] if plugins.bus == "kafka" else []
+    return [host for url in urls if (host := urlsplit(url).hostname)]
+
+
+def addresses_of(hosts: Iterable[str]) -> tuple[str, ...]:
+    """Their IPv4 addresses, the only ones that outbound guests have a way to. A host without one is passed over. Blocking."""
+    found: set[str] = set()
+    for host in hosts:
+        with contextlib.suppress(OSError):
+            found |= {str(each[4][0]) for each in socket.getaddrinfo(host, None, socket.AF_INET)}
+    return tuple(sorted(found))
 
 
 def _each(setting: str, texts: tuple[str, ...], parse: Callable[[str], object], what: str) -> tuple[str, ...]:

@@ -20,11 +20,13 @@ class GuestBounds:
 @dataclass(frozen=True, slots=True)
 class NetworkSettings:
     """`api`: where the platform's API listens, a path of a Unix socket or `host:port`; empty: guests that ask for it
-    find a closed connection. `allow`: private networks (CIDR) that outbound guests may reach. `resolvers`: their name
-    servers (IPv4); none: this host's."""
+    find a closed connection. `allow`: private networks (CIDR) that outbound guests may reach. `closed`: addresses (IPv4)
+    that they may not, wherever they lie: the platform's own services. `resolvers`: their name servers (IPv4); none: this
+    host's."""
 
     api: str = ""
     allow: tuple[str, ...] = ()
+    closed: tuple[str, ...] = ()
     resolvers: tuple[str, ...] = ()
     outbound: bool = True
     forwarding: bool = False

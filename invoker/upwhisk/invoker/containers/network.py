@@ -113,13 +113,9 @@ class Outbound:
         routes = _run("ip", "-4", "-o", "route", "show", "table", "all")
         taken = re.findall(r"\b\d+\.\d+\.\d+\.\d+/\d+", routes)
         self._subnet = network_rules.free_subnet(taken)
-        bridge = network_rules.bridge_name(self._instance)
-        _run(
-            "nft",
-            "-f",
-            "-",
-            text=network_rules.rules(self._instance, self._subnet, self._resolvers, self._settings.allow),
-        )
+        bridge, settings = network_rules.bridge_name(self._instance), self._settings
+        rules = network_rules.rules(self._instance, self._subnet, self._resolvers, settings.allow, settings.closed)
+        _run("nft", "-f", "-", text=rules)
         _run("ip", "-batch", "-", text=network_rules.bridge_commands(self._instance, self._subnet))
         with contextlib.suppress(OSError):  # a kernel without IPv6
             Path(f"/proc/sys/net/ipv6/conf/{bridge}/disable_ipv6").write_text("1", encoding="ascii")

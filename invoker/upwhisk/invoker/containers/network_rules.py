@@ -46,14 +46,17 @@ def address_of(subnet: str, number: int) -> str:
     return str(ipaddress.ip_network(subnet)[number])
 
 
-def rules(instance: str, subnet: str, resolvers: Iterable[str], allow: Iterable[str]) -> str:
-    """Our own table. What it drops is dropped whatever other tables say; what it accepts others may still drop."""
+def rules(
+    instance: str, subnet: str, resolvers: Iterable[str], allow: Iterable[str], closed: Iterable[str] = ()
+) -> str:
+    """Our own table. `closed`: addresses that are not reached even where `allow` holds them. What it drops is dropped whatever other tables say; what it accepts others may still drop."""
     bridge = bridge_name(instance)
     servers, allowed = ", ".join(resolvers), ", ".join(_v4(allow))
     name_service = (
         f"meta l4proto {{ tcp, udp }} th dport 53 ip daddr {{ {servers} }} accept" if servers else ""
     )
     allowance = f"ip daddr {{ {allowed} }} accept" if allowed else ""
+    services = f"ip daddr {{ {', '.join(sorted(set(closed)))} }} drop" if closed else ""
     return f"""
 table inet {table_name(instance)} {{
   chain input {{
@@ -65,6 +68,7 @@ table inet {table_name(instance)} {{
     fib daddr type {{ local, broadcast, multicast }} drop
     {name_service}
     meta l4proto {{ tcp, udp }} th dport 53 drop
+    {services}
     {allowance}
     ip daddr {{ {", ".join(CLOSED)} }} drop
     accept

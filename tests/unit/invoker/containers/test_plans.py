@@ -98,8 +98,9 @@ def test_names_of_links_fit_the_kernel() -> None:
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("nft"), reason="checking rules needs root and nft")
 @pytest.mark.parametrize("resolvers", [(), ("9.9.9.9",), ("9.9.9.9", "1.1.1.1")])
 @pytest.mark.parametrize("allow", [(), ("10.1.0.0/16", "fd00::/8"), ("192.168.1.0/24", "10.1.0.0/16")])
-def test_nft_takes_the_rules(resolvers: tuple[str, ...], allow: tuple[str, ...]) -> None:
-    text = network_rules.rules("0123abcd", "10.213.0.0/20", resolvers, allow)
+@pytest.mark.parametrize("closed", [(), ("198.51.100.7", "10.1.0.3", "198.51.100.7")])
+def test_nft_takes_the_rules(resolvers: tuple[str, ...], allow: tuple[str, ...], closed: tuple[str, ...]) -> None:
+    text = network_rules.rules("0123abcd", "10.213.0.0/20", resolvers, allow, closed)
     subprocess.run(["nft", "--check", "-f", "-"], input=text, text=True, check=True)
 
 
