@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import re
 import socket
 import ssl
 import stat
@@ -61,6 +63,35 @@ async def test_swagger_says_what_exists(client: Client) -> None:
     assert {"Action", "ActionExec", "ActionMeta", "ActionExecMeta", "RuleMeta", "TriggerMeta"} <= document[
         "definitions"
     ].keys()
+    one, rows = document["paths"]["/namespaces/{ns}/actions/{name}"], document["paths"]["/namespaces/{ns}/activations"]
+    assert one["get"]["responses"]["200"]["schema"] == {"$ref": "#/definitions/Action"}
+    assert rows["get"]["responses"]["200"]["schema"] == {"type": "array", "items": {"$ref": "#/definitions/ActivationBrief"}}
+    assert [each["name"] for each in one["post"]["parameters"]] == ["ns", "name", "blocking", "result", "timeout", "body"]
+    named = re.findall(r"#/definitions/(\w+)", json.dumps(document))
+    assert set(named) <= document["definitions"].keys()
+
+
+async def test_what_lies_beside_the_api_has_a_document_of_its_own(client: Client) -> None:
+    document = (await client.as_(None).get("/api-docs")).json
+    assert document["basePath"] == "/"
+    assert {"/", "/ping", "/health", "/invokers"} <= document["paths"].keys()
+    assert not [path for path in document["paths"] if path.startswith("/api")]
+
+
+@pytest.mark.parametrize(("base", "shown"), [("/api/v1", "/api/v1/namespaces/{ns}/actions/{name}"), ("", "/invokers/ready")])
+async def test_documents_are_shown_to_people(client: Client, base: str, shown: str) -> None:
+    """Without a login, without scripts, and without anything from elsewhere."""
+    anybody = client.as_(None)
+    sent = await anybody.get(f"{base}/docs")
+    assert (sent.status, sent.headers["Location"]) == (308, f"{base}/docs/index.html?url={base}/api-docs")
+    page = await anybody.get(sent.headers["Location"])
+    assert page.headers["Content-Type"] == "text/html; charset=UTF-8"
+    assert "default-src 'none'" in page.headers["Content-Security-Policy"]
+    text = page.body.decode()
+    assert f"<code>{shown}</code>" in text
+    assert not re.search(r"<script|https?://|src=", text)
+    document = (await anybody.get(f"{base}/api-docs")).json
+    assert text.count("<tr>") - 1 == sum(len(operations) for operations in document["paths"].values())
 
 
 async def test_transaction_id_is_taken_over(client: Client) -> None:

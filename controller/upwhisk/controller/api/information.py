@@ -1,14 +1,11 @@
-"""The documents without a login: `/`, `/ping`, `/api/v1`, and the Swagger documents of what exists."""
+"""The documents without a login: `/`, `/ping`, `/api/v1`."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
-from typing import Any
 
 from upwhisk.common.errors import NotYetAvailable
 from upwhisk.common.model.limits import MIB, SystemLimits
 from upwhisk.controller.api.ports import Services
-from upwhisk.controller.api.reply import Reply, encode, json_reply, text_reply
+from upwhisk.controller.api.reply import Reply, json_reply, text_reply
 from upwhisk.controller.api.request import Request
 
 SUPPORT = {"github": "https://github.com/apache/openwhisk/issues", "slack": "http://slack.openwhisk.org"}
@@ -16,16 +13,12 @@ SUPPORT = {"github": "https://github.com/apache/openwhisk/issues", "slack": "htt
 
 
 class InformationApi:
-    """`build` and `buildno` are what `wsk property get --apibuild` shows. `api_docs` makes the Swagger document."""
+    """`build` and `buildno` are what `wsk property get --apibuild` shows."""
 
-    def __init__(
-        self, services: Services, *, build: str, buildno: str, api_docs: Callable[[], dict[str, Any]]
-    ) -> None:
+    def __init__(self, services: Services, *, build: str, buildno: str) -> None:
         self._services = services
         self._build = build
         self._buildno = buildno
-        self._api_docs = api_docs
-        self._docs: bytes | None = None
 
     async def ping(self, _request: Request) -> Reply:
         return text_reply("pong")
@@ -50,14 +43,6 @@ class InformationApi:
             "swagger_paths": {"ui": "/docs", "api-docs": "/api-docs"},
         }
         return json_reply(document)
-
-    async def api_docs(self, _request: Request) -> Reply:
-        if self._docs is None:
-            self._docs = encode(self._api_docs())
-        return Reply(200, self._docs)
-
-    async def docs_page(self, _request: Request) -> Reply:
-        raise NotYetAvailable("The page that shows the API's documentation")
 
 
 class LaterApi:

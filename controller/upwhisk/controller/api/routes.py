@@ -9,7 +9,8 @@ from prometheus_client import CollectorRegistry
 
 from upwhisk.controller.api.actions import ActionsApi
 from upwhisk.controller.api.activations import ActivationsApi, LiveApi
-from upwhisk.controller.api.apidocs import swagger
+from upwhisk.controller.api.apidocs import API, platform_swagger, swagger
+from upwhisk.controller.api.docs_api import DocsApi
 from upwhisk.controller.api.information import InformationApi, LaterApi
 from upwhisk.controller.api.namespaces import NamespacesApi
 from upwhisk.controller.api.operators import OperatorsApi, RequestCollector
@@ -38,8 +39,22 @@ def api_server(
 def routes(services: Services, registry: CollectorRegistry) -> tuple[Route, ...]:
     entities = _entity_routes(services)
     release = _release()
-    information = InformationApi(services, build=release, buildno=release, api_docs=lambda: swagger(entities))
-    return (*_open_routes(information), *_operator_routes(OperatorsApi(services, registry)), *entities)
+    information = InformationApi(services, build=release, buildno=release)
+    around = (*_open_routes(information), *_operator_routes(OperatorsApi(services, registry)))
+    return (
+        *around,
+        *_docs_routes(API, DocsApi(API, lambda: swagger(entities))),
+        *_docs_routes("", DocsApi("", lambda: platform_swagger(around))),
+        *entities,
+    )
+
+
+def _docs_routes(base: str, docs: DocsApi) -> tuple[Route, ...]:
+    return (
+        Route("GET", f"{base}/api-docs", docs.document, Access.OPEN),
+        Route("GET", f"{base}/docs", docs.redirect, Access.OPEN),
+        Route("GET", f"{base}/docs/index.html", docs.page, Access.OPEN),
+    )
 
 
 def _open_routes(information: InformationApi) -> tuple[Route, ...]:
@@ -49,10 +64,6 @@ def _open_routes(information: InformationApi) -> tuple[Route, ...]:
         Route("GET", "/ping", information.ping, Access.OPEN),
         Route("GET", "/api/v1", information.api, Access.OPEN),
         Route("GET", "/api/v1/", information.api, Access.OPEN),
-        Route("GET", "/api/v1/api-docs", information.api_docs, Access.OPEN),
-        Route("GET", "/api-docs", information.api_docs, Access.OPEN),
-        Route("GET", "/api/v1/docs", information.docs_page, Access.OPEN),
-        Route("GET", "/docs", information.docs_page, Access.OPEN),
         Route("GET", _WEB, later.web, Access.OPEN),
         Route("POST", _WEB, later.web, Access.OPEN),
         Route("PUT", _WEB, later.web, Access.OPEN),
