@@ -58,6 +58,11 @@ class Sequences:
         `identity` None: it is made of the message and of what its namespace may use now.
         """
         done: asyncio.Future[Activation] = asyncio.get_running_loop().create_future()
+        if not self._ports.store.journal.holds(message):
+            # Its log was lost in the moment in which it was accepted: nobody could give it up yet, and it goes on elsewhere.
+            done.set_exception(Stopping())
+            done.exception()
+            return done
         self._open[message.activation_id] = message.namespace
         run = SequenceRun(self.begin, self._ports, message, identity, progress, under_way)
         task = self._tasks.start(self._finish(run, done), "sequence")

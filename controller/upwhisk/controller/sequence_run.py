@@ -28,6 +28,7 @@ from upwhisk.controller.known_limits import KnownLimits
 from upwhisk.controller.sequence_length import TOO_MANY
 from upwhisk.controller.sequence_record import Progress, encode_progress, memory_of, record_of
 from upwhisk.loadbalancer.balancer import Balancer
+from upwhisk.loadbalancer.pending import Stopping
 
 log = structlog.get_logger(__name__)
 
@@ -187,8 +188,10 @@ class SequenceRun:
         return self._ports.balancer.publish(message)
 
     async def _accept(self, message: ActivationMessage) -> None:
-        """Accepting twice what is accepted already changes nothing."""
+        """Accepting twice what is accepted already changes nothing. `Stopping`: the sequence is another controller's."""
         journal = self._ports.store.journal
+        if not journal.holds(self.message):
+            raise Stopping
         noting = journal.note(self.message.activation_id, encode_progress(self._progress))
         await journal.accept([message])
         await noting

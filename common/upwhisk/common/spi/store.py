@@ -245,6 +245,10 @@ class Journal(ABC):
     async def pending(self) -> list[JournalEntry]:
         """Everything accepted and not settled, oldest acceptance first."""
 
+    def holds(self, message: ActivationMessage) -> bool:
+        """Whether what was accepted is ours to go on with. In a fleet another controller may have taken it over since."""
+        return True
+
 
 async def _counted(discarding: Awaitable[None]) -> bool:
     await discarding

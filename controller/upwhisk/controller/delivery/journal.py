@@ -72,6 +72,9 @@ class LogJournal(Journal):
     def discard(self, id: ActivationId) -> Awaitable[None]:
         return self._write(id, Discarded(activation_id=id))
 
+    def holds(self, message: ActivationMessage) -> bool:
+        return self._hosting.named(message.controller) is not None
+
     async def pending(self) -> list[JournalEntry]:
         return [entry for log in self._hosting.logs() for entry in entries_of(log)]
 

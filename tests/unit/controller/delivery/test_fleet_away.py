@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Any
+
 import pytest
-from fakes.fleet import Fleet, FleetController, fleet
+from fakes.fleet import GUEST, Fleet, FleetController, fleet
 from fakes.fleet_node import FleetNode
 
 from upwhisk.common.errors import Unconfirmed
+from upwhisk.common.messages import Bundle
+from upwhisk.common.model.rule import Reference
+from upwhisk.common.model.trigger import RuleLink, Trigger
+from upwhisk.common.names import EntityName
 from upwhisk.controller.delivery.ownership import OWNED_S
 
 
@@ -53,6 +60,34 @@ async def test_who_was_away_learns_that_its_log_is_another_ones() -> None:
         assert (await c0.invoke("slow")).record is not None
         await platform.settled()
         assert len(platform.ran) == 3, "two of before, one of now; what was refused did not run"
+
+
+@pytest.mark.parametrize("blocking", [True, False])
+@pytest.mark.parametrize("what", ["a call", "a fire"])
+async def test_a_sequence_that_was_accepted_in_the_moment_its_log_is_lost_runs_once(what: str, *, blocking: bool) -> None:
+    """Its owner reads at once that it is accepted and that another controller has taken it over."""
+    async with fleet() as platform:
+        c0, c1 = platform.controllers
+        await platform.action("echo")
+        await platform.action("two", "echo", "echo")
+        link = RuleLink(action=Reference(path="guest", name="two"), status="active")
+        door = Trigger(name=EntityName("guest", None, "door"), rules={"guest/r": link})
+        topic, former = c0.hosting.own.topic, c0.hosting.own
+        if what == "a call":
+            told: asyncio.Task[Any] = c0.call("two", {"n": 1}, blocking=blocking)
+        else:
+            told = asyncio.get_running_loop().create_task(c0.fires.fire(GUEST, door, {"n": 1}, {}, "tid"))
+        while not any(isinstance(each, Bundle) and each.entries for each in platform.broker.messages(topic)):
+            await asyncio.sleep(0)
+        assert not former.ledger.pending, "it has not read it yet"
+        await away(platform, c0)
+        await adopted(platform, c1)
+        await back(c0)
+        await platform.until(told.done)
+        assert former.lost
+        await platform.settled()
+        assert (await told) is not None
+        assert len(platform.runs(name="echo")) == 2, "each step once"
 
 
 async def test_what_a_former_owner_hands_over_counts_for_nothing() -> None:
