@@ -1,10 +1,11 @@
-"""TLS to an engine, with a client certificate."""
+"""TLS to an engine, with a client certificate; and which setting is at fault when an engine does not answer."""
 
 from __future__ import annotations
 
 import ssl
 
-from upwhisk.common.errors import ConfigurationError
+from upwhisk.common.errors import ConfigurationError, ContainerError
+from upwhisk.common.tls_faults import Side, tls_fault
 from upwhisk.invoker.containers.docker.endpoint import Endpoint
 
 
@@ -19,6 +20,18 @@ def tls_context(endpoint: Endpoint) -> ssl.SSLContext:
     except OSError as error:
         raise _refused("cert_file", f"{endpoint.cert_file} with {endpoint.key_file}", error) from None
     return context
+
+
+def unanswered(endpoint: Endpoint, error: ContainerError) -> ConfigurationError:
+    """For the first questions to an engine, which decide whether it can be used."""
+    found = tls_fault(error)
+    if found is not None and found.side is Side.THEIRS:
+        text = f"the certificate of the engine at {endpoint.url} is not trusted with {endpoint.ca_file}: {found.why}"
+        return ConfigurationError("docker.ca_file", text)
+    if found is not None and found.side is Side.OURS:
+        text = f"the engine at {endpoint.url} refuses {endpoint.cert_file}: {found.why}"
+        return ConfigurationError("docker.cert_file", text)
+    return ConfigurationError("docker.host", f"no container engine answers at {endpoint.url}: {error}")
 
 
 def _refused(setting: str, file: str, error: OSError) -> ConfigurationError:
