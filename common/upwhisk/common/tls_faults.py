@@ -34,8 +34,14 @@ def tls_fault(error: BaseException | None) -> TlsFault | None:
     while error is not None:
         if isinstance(error, ssl.SSLError):  # aiohttp's own are, too: TLS's words are in the deepest
             found = _fault(error)
-        error = error.__cause__ or error.__context__
+        error = _beneath(error)
     return found
+
+
+def _beneath(error: BaseException) -> BaseException | None:
+    """urllib3 keeps what it translates as an argument alone."""
+    held = next((each for each in error.args if isinstance(each, BaseException)), None)
+    return error.__cause__ or error.__context__ or held
 
 
 def _fault(error: ssl.SSLError) -> TlsFault:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from upwhisk.common.settings import ConsulSettings, CouchDBSettings, DockerSetti
 from upwhisk.common.tls_faults import Side, TlsFault, tls_fault
 from upwhisk.invoker.containers.docker.endpoint import endpoint_of
 from upwhisk.invoker.containers.docker.engine import Engine
+from upwhisk.invoker.containers.docker.image_build import open_client
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +68,18 @@ async def docker(port: int, files: Files) -> None:
     await Engine(endpoint_of(DockerSettings(host=f"tcp://127.0.0.1:{port}", **files.settings), {}), 5.0).start()
 
 
+async def docker_images(port: int, files: Files) -> None:
+    settings = DockerSettings(host=f"tcp://127.0.0.1:{port}", **files.settings)
+    await asyncio.to_thread(open_client, endpoint_of(settings, {}), 5.0)
+
+
 Service = Callable[[int, Files], Awaitable[None]]
 both_versions = pytest.mark.parametrize("version", list(TLS))
-every_service = pytest.mark.parametrize("service", [kafka, consul, couchdb, docker])
+every_service = pytest.mark.parametrize("service", [kafka, consul, couchdb, docker, docker_images])
+
+
+def _section(service: Service) -> str:
+    return service.__name__.partition("_")[0]
 
 
 async def refusal(service: Service, port: int, files: Files) -> tuple[str, str]:
@@ -79,14 +90,14 @@ async def refusal(service: Service, port: int, files: Files) -> tuple[str, str]:
 
 
 @both_versions
-@pytest.mark.parametrize("service", [kafka, consul, docker])
+@pytest.mark.parametrize("service", [kafka, consul, docker, docker_images])
 async def test_a_certificate_of_ours_that_is_refused(
     service: Service, version: str, authority: Authority, stranger: Authority
 ) -> None:
     files = Files(authority.ca, stranger.sign("foreign"))
     with tls_listener(authority, version) as port:
         setting, text = await refusal(service, port, files)
-    assert setting == f"{service.__name__}.cert_file"
+    assert setting == f"{_section(service)}.cert_file"
     assert "refuses" in text
     assert "unknown ca" in text
 
@@ -96,7 +107,7 @@ async def test_a_certificate_of_ours_that_is_refused(
 async def test_a_certificate_that_is_wanted(service: Service, version: str, authority: Authority) -> None:
     with tls_listener(authority, version) as port:
         setting, text = await refusal(service, port, Files(authority.ca, None))
-    assert setting == f"{service.__name__}.cert_file"
+    assert setting == f"{_section(service)}.cert_file"
     assert "wants a certificate" in text
 
 
@@ -116,13 +127,13 @@ async def test_a_certificate_of_theirs_that_is_not_trusted(
     files = Files(stranger.ca, authority.sign("platform"))
     with tls_listener(authority, version) as port:
         setting, text = await refusal(service, port, files)
-    assert setting == f"{service.__name__}.ca_file"
+    assert setting == f"{_section(service)}.ca_file"
     assert "self-signed certificate in certificate chain" in text
 
 
 @pytest.mark.parametrize(
     ("service", "expected"),
-    [(kafka, "kafka.security"), (consul, "consul.url"), (couchdb, "couchdb.url"), (docker, "docker.host")],
+    [(kafka, "kafka.security"), (consul, "consul.url"), (couchdb, "couchdb.url"), (docker, "docker.host"), (docker_images, "docker.host")],
 )
 async def test_tls_spoken_to_a_port_without_it(service: Service, expected: str, authority: Authority) -> None:
     with plain_listener() as port:

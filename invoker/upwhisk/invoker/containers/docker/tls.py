@@ -6,6 +6,7 @@ import ssl
 
 from upwhisk.common.errors import ConfigurationError, ContainerError
 from upwhisk.common.tls_faults import Side, tls_fault
+from upwhisk.invoker.containers.docker.causes import cause_of
 from upwhisk.invoker.containers.docker.endpoint import Endpoint
 
 
@@ -22,8 +23,8 @@ def tls_context(endpoint: Endpoint) -> ssl.SSLContext:
     return context
 
 
-def unanswered(endpoint: Endpoint, error: ContainerError) -> ConfigurationError:
-    """For the first questions to an engine, which decide whether it can be used."""
+def unusable(endpoint: Endpoint, error: Exception) -> ConfigurationError:
+    """For the first questions to an engine, which decide whether a node can start."""
     found = tls_fault(error)
     if found is not None and found.side is Side.THEIRS:
         text = f"the certificate of the engine at {endpoint.url} is not trusted with {endpoint.ca_file}: {found.why}"
@@ -31,7 +32,8 @@ def unanswered(endpoint: Endpoint, error: ContainerError) -> ConfigurationError:
     if found is not None and found.side is Side.OURS:
         text = f"the engine at {endpoint.url} refuses {endpoint.cert_file}: {found.why}"
         return ConfigurationError("docker.cert_file", text)
-    return ConfigurationError("docker.host", f"no container engine answers at {endpoint.url}: {error}")
+    why = str(error) if isinstance(error, ContainerError) else cause_of(error)
+    return ConfigurationError("docker.host", f"the container engine at {endpoint.url} cannot be used: {why}")
 
 
 def _refused(setting: str, file: str, error: OSError) -> ConfigurationError:
