@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from fakes.couch import asking, fresh
+from fakes.samples import document
 from fakes.until import until
 from services.consul import Consul
 from services.couchdb import Server
@@ -19,10 +20,11 @@ from services.kafka import Kafka, Users
 from upwhisk.backends.bus.kafka import KafkaBus
 from upwhisk.backends.nodes.consul import ConsulRegistry
 from upwhisk.backends.store.couchdb import CouchStore
-from upwhisk.common.errors import ConfigurationError, Unavailable
+from upwhisk.common.errors import ConfigurationError, StoreUnavailable, Unavailable
 from upwhisk.common.forms import Received
 from upwhisk.common.ids import ActivationId, NodeId
 from upwhisk.common.messages import Begun
+from upwhisk.common.model.identity import NamespaceKey, Subject
 from upwhisk.common.settings import ConsulSettings, CouchDBSettings, KafkaSettings
 from upwhisk.common.spi.bus import Delivery, controller_topic, node_topic
 from upwhisk.common.spi.nodes import NodeReport
@@ -32,6 +34,7 @@ pytestmark = [pytest.mark.external_service, pytest.mark.timeout(180)]
 
 ROLES: tuple[Role, ...] = ("controller", "node")
 PASSWORDS = {name: f"{name}-password" for name in ("admin", "controller", "node")}
+ANNA = Subject("anna.m", (NamespaceKey("anna.m", "u-1", "s3cr3t" * 11),))
 MESSAGE = Begun(activation_id=ActivationId("a" * 32), node=NodeId("n1"), attempt=1)
 
 
@@ -155,6 +158,7 @@ async def test_users_of_couchdb(couchdb: Server, tmp_path: Path) -> None:
         for role in ROLES:
             async with CouchStore(users[role]) as store:
                 assert store.accepts_work() is None
+                await _check_writes(store, role)
         names = {role: users[role].user for role in users}
         async with asking(couchdb) as client:
             for database, keepers in (("activations", [names["controller"]]), ("whisks", [])):
@@ -170,6 +174,27 @@ async def test_users_of_couchdb(couchdb: Server, tmp_path: Path) -> None:
         with pytest.raises(ConfigurationError, match=r"couchdb\.user"):
             await CouchStore.grant(administrator, msgspec.structs.replace(users["node"], user=""), "node")
         assert "is the administrator" in await CouchStore.grant(administrator, administrator, "node")
+
+
+async def _check_writes(store: CouchStore, role: Role) -> None:
+    """A node reads what controllers write, and changes none of it. The stand-in asks the guard as CouchDB does, with the user's roles."""
+    if role == "controller":
+        assert await store.entities.put(document())
+        await store.subjects.put(ANNA)
+        return
+    found = await store.entities.get("guest/hello")
+    assert found is not None
+    assert found.revision is not None
+    assert await store.subjects.by_uuid("u-1") == ANNA
+    for change in (
+        store.entities.put(document("mine")),
+        store.entities.put(document(revision=found.revision)),
+        store.entities.delete("guest/hello", found.revision),
+        store.subjects.put(Subject("anna.m", ())),
+    ):
+        with pytest.raises(StoreUnavailable, match=r"nodes read here, and do not write|a delete: forbidden"):
+            await change
+    assert await store.entities.get("guest/hello") == found
 
 
 async def test_a_deadline_bounds_a_broker_that_is_not_there(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from upwhisk.backends.store.couchdb_answers import Answer, reason_of
@@ -16,36 +17,73 @@ from upwhisk.common.spi.roles import Role
 
 _KEPT = "activations"
 """The database whose old records controllers purge and compact, which needs its administrator."""
+_ONLY_READ = ("subjects", "whisks")
+"""By nodes. They write no records either, but CouchDB would ask JavaScript about each one."""
+_GUARD = "_design/upwhisk-rights"
+_REFUSE_NODES = """function (doc, old, user) {
+  if (user.roles.indexOf("%s") >= 0 && user.roles.indexOf("%s") < 0) {
+    throw({forbidden: "nodes read here, and do not write"});
+  }
+}"""
 _RACES = 5
+Fields = dict[str, Any]
 
 
 async def grant(client: CouchClient, account: CouchDBSettings, role: Role) -> str:
-    """Have the user of `account`, with its password, as a member of the three databases; what was done. Repeatable."""
+    """Have the user of `account`, with its password, as a member of the three databases; what was done. Repeatable. One who
+    is both a controller and a node, by two calls, may do what each may."""
     user = account.user
     if not user:
         raise ConfigurationError("couchdb.user", f"is not set in the settings of a {role}")
     if user == client.settings.user:
         return f"documents: the {role} is the administrator '{user}'"
     password = await asyncio.to_thread(read_secret, account.password_file, "couchdb.password_file")
-    await _write_user(client, user, password)
+    await _write_user(client, user, password, _title(client, role))
     for name in DESIGNS:
         await _let_in(client, name, user, keeps=role == "controller" and name == _KEPT)
+    for name in _ONLY_READ:
+        await _refuse_nodes(client, name)
     return f"documents: '{user}' has the rights of a {role}"
 
 
-async def _write_user(client: CouchClient, user: str, password: str) -> None:
+def _title(client: CouchClient, role: Role) -> str:
+    """CouchDB's role for the users of ours."""
+    return f"{client.settings.prefix}{role}"
+
+
+async def _write_user(client: CouchClient, user: str, password: str, title: str) -> None:
     _must(await client.send(Call(method="PUT", path="/_users", lane="write")), "users", 412)
-    path = f"/_users/{escaped(f'org.couchdb.user:{user}')}"
+
+    def changed(before: Fields) -> Fields:
+        roles = sorted({*before.get("roles", ()), title})
+        revision = {"_rev": before["_rev"]} if before else {}
+        return {**revision, "name": user, "password": password, "roles": roles, "type": "user"}
+
+    await _write(client, f"/_users/{escaped(f'org.couchdb.user:{user}')}", f"user '{user}'", changed)
+
+
+async def _refuse_nodes(client: CouchClient, name: str) -> None:
+    check = _REFUSE_NODES % (_title(client, "node"), _title(client, "controller"))
+
+    def changed(before: Fields) -> Fields:
+        return {**before, "language": "javascript", "validate_doc_update": check}
+
+    await _write(client, f"{client.database(name)}/{_GUARD}", f"guard of {name}", changed)
+
+
+async def _write(client: CouchClient, path: str, what: str, changed: Callable[[Fields], Fields]) -> None:
+    """Nothing is written where the document is so already."""
     for _ in range(_RACES):
         found = await client.send(Call(method="GET", path=path))
-        fields: dict[str, Any] = {"name": user, "password": password, "roles": [], "type": "user"}
-        if found.is_ok:
-            fields["_rev"] = found.fields()["_rev"]
-        answer = await client.send(Call(method="PUT", path=path, body=body_of(fields), lane="write"))
-        if answer.status != 409:
-            _must(answer, f"user '{user}'")
+        before = found.fields() if found.is_ok else {}
+        after = changed(before)
+        if after == before:
             return
-    raise StoreUnavailable(f"The user '{user}' is being changed by others; try again.")
+        answer = await client.send(Call(method="PUT", path=path, body=body_of(after), lane="write"))
+        if answer.status != 409:
+            _must(answer, what)
+            return
+    raise StoreUnavailable(f"The {what} is being changed by others; try again.")
 
 
 async def _let_in(client: CouchClient, name: str, user: str, *, keeps: bool) -> None:

@@ -87,7 +87,8 @@ async def _write_part(client: CouchClient, part: Path) -> None:
 
 
 async def _read(client: CouchClient, name: str) -> AsyncIterator[list[Line]]:
-    """Everything there is, in the order of its last change, until nothing has changed since the page before."""
+    """Everything there is, in the order of its last change; to the end of what there was at one moment, and on while something
+    in the last page had been replaced before it could be read. Not to an empty page: on a busy fleet there is none."""
     since: Any = 0
     while True:
         query = {"since": str(since), "limit": str(_PAGE), "include_docs": "true"}
@@ -95,8 +96,10 @@ async def _read(client: CouchClient, name: str) -> AsyncIterator[list[Line]]:
         page = read_json(await client.send(call), _Changes)
         since = page.last_seq
         kept = [change for change in page.results if not couchdb_prepare.is_ours(change.id)]
-        yield [await _line(client, name, change) for change in kept]
-        if len(page.results) < _PAGE:
+        lines = [await _line(client, name, change) for change in kept]
+        yield lines
+        was_replaced = any(line.doc == NULL and not change.deleted for line, change in zip(lines, kept, strict=True))
+        if len(page.results) < _PAGE and not was_replaced:
             return
 
 

@@ -22,6 +22,7 @@ from upwhisk.common.errors import ConfigurationError, StoreUnavailable
 from upwhisk.common.retry import RETRIES
 from upwhisk.common.secret_file import read_secret
 from upwhisk.common.settings import CouchDBSettings
+from upwhisk.common.tls_faults import Side, tls_fault
 
 CONNECTIONS = 32
 RETRY_S = 5.0
@@ -198,10 +199,13 @@ class _Failed(Exception):
 
     @staticmethod
     def of(error: Exception) -> _Failed:
-        if isinstance(error, aiohttp.ClientConnectorSSLError) and "WRONG_VERSION_NUMBER" in str(error):
-            return _Failed("it does not speak TLS there; is it http?", uncertain=False)
-        if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.ClientConnectorSSLError):
-            return _Failed(f"its certificate is not trusted ({error})", uncertain=False, certificate=True)
+        found = tls_fault(error)
+        if found is not None and found.side is Side.THEIRS:
+            return _Failed(f"its certificate is not trusted ({found.why})", uncertain=False, certificate=True)
+        if found is not None and found.side is Side.OURS:  # before it has read what was asked
+            return _Failed(f"it wants a certificate of ours, and we have none for it ({found.why})", uncertain=False)
+        if found is not None and isinstance(error, aiohttp.ClientConnectorError):
+            return _Failed(f"it does not speak TLS there; is it http? ({found.why})", uncertain=False)
         if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
             return _Failed(f"no connection ({error or 'in time'})", uncertain=False)
         if isinstance(error, TimeoutError):

@@ -67,6 +67,8 @@ class Cluster(Resource):
         reason = self.trouble or ", ".join(self._settings.bootstrap)
         if CLOSED in reason:
             reason += f"; kafka.security is '{self._settings.security}': is that what is spoken there?"
+            if self._settings.security.endswith("ssl"):  # the alert that says so can be lost with the connection
+                reason += " Does the broker want a certificate (kafka.cert_file)?"
         return f"no broker answers within {self._deadlines.start:g} s ({reason})"
 
     async def _first_contact(self) -> None:

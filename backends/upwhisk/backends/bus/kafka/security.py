@@ -10,6 +10,7 @@ from aiokafka import errors
 
 from upwhisk.common.errors import ConfigurationError
 from upwhisk.common.settings import KafkaSettings
+from upwhisk.common.tls_faults import Side, tls_fault
 
 
 def connection_options(settings: KafkaSettings) -> dict[str, Any]:
@@ -59,29 +60,30 @@ def _unreadable(setting: str, file: str, error: Exception) -> ConfigurationError
 
 def fault_of(error: BaseException | None, settings: KafkaSettings) -> ConfigurationError | None:
     """The setting to mend if a first connection failed so; None if the broker just does not answer."""
-    while error is not None:
+    found = _tls_fault(error, settings)
+    while error is not None and found is None:
         found = _fault(error, settings)
-        if found is not None:
-            return found
         error = error.__cause__
-    return None
+    return found
+
+
+def _tls_fault(error: BaseException | None, settings: KafkaSettings) -> ConfigurationError | None:
+    found = tls_fault(error)
+    if found is None:
+        return None
+    match found.side:
+        case Side.THEIRS:
+            return ConfigurationError("kafka.ca_file", f"the broker's certificate is refused: {found.why}")
+        case Side.OURS:
+            what = "refuses our certificate" if settings.cert_file else "wants a certificate of ours"
+            return ConfigurationError("kafka.cert_file", f"the broker {what}: {found.why}")
+        case Side.NEITHER:
+            text = f"'{settings.security}' needs a TLS port, the broker does not speak it there: {found.why}"
+            return ConfigurationError("kafka.security", text)
 
 
 def _fault(error: BaseException, settings: KafkaSettings) -> ConfigurationError | None:
     match error:
-        case ssl.SSLCertVerificationError():
-            return ConfigurationError(
-                "kafka.ca_file", f"the broker's certificate is refused: {error.verify_message}"
-            )
-        case ssl.SSLError() if "CERTIFICATE" in str(error):
-            return ConfigurationError(
-                "kafka.cert_file", f"the broker refuses our certificate: {error.reason}"
-            )
-        case ssl.SSLError():
-            text = (
-                f"'{settings.security}' needs a TLS port, the broker does not speak it there: {error.reason}"
-            )
-            return ConfigurationError("kafka.security", text)
         case errors.SaslAuthenticationFailed():
             text = f"the broker refuses user '{settings.user}' with this password ({settings.mechanism})"
             return ConfigurationError("kafka.user, kafka.password_file", text)

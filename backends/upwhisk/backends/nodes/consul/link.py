@@ -17,6 +17,7 @@ from consul.exceptions import ACLDisabled, ACLPermissionDenied, ConsulException
 from upwhisk.common.errors import ConfigurationError, Unavailable
 from upwhisk.common.secret_file import read_secret
 from upwhisk.common.settings import ConsulSettings
+from upwhisk.common.tls_faults import Side, TlsFault, tls_fault
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
@@ -129,9 +130,23 @@ class Link:
         where = f"Consul at {self._settings.url}"
         if isinstance(error, ACLDisabled | ACLPermissionDenied):
             return "consul.token_file", f"{where} refuses the token: {error}"
-        if isinstance(error, aiohttp.ClientConnectorCertificateError | ssl.SSLError | aiohttp.ClientSSLError):
-            return "consul.ca_file", f"{where}: its certificate is not trusted ({error})"
-        return "consul.url", f"{where} does not answer ({str(error) or type(error).__name__})"
+        found = tls_fault(error)
+        if found is not None:
+            return self._explain_tls(where, found)
+        doubt = ""
+        if urlsplit(self._settings.url).scheme == "https" and not isinstance(error, TimeoutError):
+            doubt = "; does it want a certificate (consul.cert_file)?"  # its alert can be lost with the connection
+        return "consul.url", f"{where} does not answer ({str(error) or type(error).__name__}){doubt}"
+
+    def _explain_tls(self, where: str, found: TlsFault) -> tuple[str, str]:
+        match found.side:
+            case Side.THEIRS:
+                return "consul.ca_file", f"{where}: its certificate is not trusted ({found.why})"
+            case Side.OURS:
+                what = "refuses our certificate" if self._settings.cert_file else "wants a certificate of ours"
+                return "consul.cert_file", f"{where} {what} ({found.why})"
+            case Side.NEITHER:
+                return "consul.url", f"{where} does not speak TLS with us ({found.why}); is it http?"
 
 
 def token_of(settings: ConsulSettings) -> str:

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 
-from upwhisk.common.errors import ConfigurationError, ContainerError, StartupError
+from upwhisk.common.errors import ContainerError, StartupError
 from upwhisk.common.resource import Resource
 from upwhisk.invoker.containers.docker.causes import cause_of
 from upwhisk.invoker.containers.docker.endpoint import Endpoint
-from upwhisk.invoker.containers.docker.tls import tls_context
+from upwhisk.invoker.containers.docker.tls import tls_context, unusable
 
 if TYPE_CHECKING:
     from aiodocker import Docker
@@ -76,7 +76,7 @@ class Engine(Resource):
             await self.info()
         except ContainerError as error:
             await self.aclose()
-            raise ConfigurationError("docker.host", f"no container engine answers at {self.endpoint.url}: {error}") from None
+            raise unusable(self.endpoint, error) from None
 
     async def aclose(self) -> None:
         client, self._client = self._client, None

@@ -37,6 +37,7 @@ from upwhisk.invoker.containers.docker.making import NOT_HERE, ImageGone, Maker,
 from upwhisk.invoker.containers.docker.named_images import NamedImages
 from upwhisk.invoker.containers.docker.parent_group import parent_name, remove_parent
 from upwhisk.invoker.containers.docker.removals import Removals
+from upwhisk.invoker.containers.docker.tls import unusable
 from upwhisk.invoker.containers.network import Outbound
 from upwhisk.invoker.containers.orphans import InstanceFolder
 from upwhisk.invoker.containers.resolvers import resolvers
@@ -97,6 +98,9 @@ class DockerFactory(ContainerFactory):
             await self.remove_orphans()
             self._folder.claim()
             await self._start()
+        except ContainerError as error:  # an engine that dies, hangs or says no after its first answer
+            await self.aclose()
+            raise unusable(self._engine.endpoint, error) from None
         except BaseException:
             await self.aclose()
             raise

@@ -13,12 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from upwhisk.common.errors import ConfigurationError, StartupError
+from upwhisk.common.errors import StartupError
 from upwhisk.invoker.containers.docker import image_names
-from upwhisk.invoker.containers.docker.causes import cause_of
 from upwhisk.invoker.containers.docker.endpoint import Endpoint
 from upwhisk.invoker.containers.docker.host_base import CHANGES, HostBase
-from upwhisk.invoker.containers.docker.tls import tls_context
+from upwhisk.invoker.containers.docker.tls import tls_context, unusable
 from upwhisk.runtimes.installation import DOCKERFILES, PROXIES, Family, RuntimeInstallation
 
 _DEADLINE_S: Final = 600
@@ -171,9 +170,7 @@ def open_client(endpoint: Endpoint, timeout_s: float) -> Any:
         client.trust_env = False  # variables for proxies and certificates of the web concern no engine
         client._version = client._retrieve_server_version()
     except (docker.errors.DockerException, RequestException, OSError) as error:
-        raise ConfigurationError(
-            "docker.host", f"no container engine answers at {endpoint.url}: {cause_of(error)}"
-        ) from None
+        raise unusable(endpoint, error) from None
     return client
 
 

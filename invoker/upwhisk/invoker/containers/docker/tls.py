@@ -1,10 +1,12 @@
-"""TLS to an engine, with a client certificate."""
+"""TLS to an engine, with a client certificate; and which setting is at fault when an engine does not answer."""
 
 from __future__ import annotations
 
 import ssl
 
-from upwhisk.common.errors import ConfigurationError
+from upwhisk.common.errors import ConfigurationError, ContainerError
+from upwhisk.common.tls_faults import Side, tls_fault
+from upwhisk.invoker.containers.docker.causes import cause_of
 from upwhisk.invoker.containers.docker.endpoint import Endpoint
 
 
@@ -19,6 +21,19 @@ def tls_context(endpoint: Endpoint) -> ssl.SSLContext:
     except OSError as error:
         raise _refused("cert_file", f"{endpoint.cert_file} with {endpoint.key_file}", error) from None
     return context
+
+
+def unusable(endpoint: Endpoint, error: Exception) -> ConfigurationError:
+    """For the first questions to an engine, which decide whether a node can start."""
+    found = tls_fault(error)
+    if found is not None and found.side is Side.THEIRS:
+        text = f"the certificate of the engine at {endpoint.url} is not trusted with {endpoint.ca_file}: {found.why}"
+        return ConfigurationError("docker.ca_file", text)
+    if found is not None and found.side is Side.OURS:
+        text = f"the engine at {endpoint.url} refuses {endpoint.cert_file}: {found.why}"
+        return ConfigurationError("docker.cert_file", text)
+    why = str(error) if isinstance(error, ContainerError) else cause_of(error)
+    return ConfigurationError("docker.host", f"the container engine at {endpoint.url} cannot be used: {why}")
 
 
 def _refused(setting: str, file: str, error: OSError) -> ConfigurationError:
