@@ -42,6 +42,10 @@ MISSING = {"error": "The requested resource does not exist.", "code": "tid"}
         ("activation list a -l 3 --since 5 --upto 9 -f",
          ["GET activations?docs=true&limit=3&name=a&since=5&skip=0&upto=9"]),
         ("activation list p/a", ["GET activations?limit=30&name=p%2Fa&skip=0"]),
+        ("activation list /_/a", ["GET activations?limit=30&name=a&skip=0"]),
+        ("activation list /ns", ["GET /api/v1/namespaces/ns/activations?limit=30&skip=0"]),
+        ("activation list /ns/p/a", ["GET /api/v1/namespaces/ns/activations?limit=30&name=p%2Fa&skip=0"]),
+        ("activation list --since 0 --upto 0", ["GET activations?limit=30&since=0&skip=0&upto=0"]),
         ("activation get abc", ["GET activations/abc"]),
         ("activation get abc --logs", ["GET activations/abc"]),
         ("activation logs abc", ["GET activations/abc/logs"]),
@@ -120,6 +124,17 @@ async def test_polling(recorded: Command, server: Recorder) -> None:
         "Enter Ctrl-c to exit.\nPolling for activation logs\n\nActivation: 'a' (new)\n"
         '[\n    "one",\n    "two"\n]\nPoll terminated\n'
     )
+
+
+async def test_polling_another_namespace(recorded: Command, server: Recorder) -> None:
+    theirs = "GET /api/v1/namespaces/ns/activations?docs=true&limit=1&skip=0"
+    server.answers[theirs] = (403, {"error": "Not yours.", "code": "tid"})
+    done = await recorded("activation", "poll", "/ns/a", "--exit", "1")
+    assert (done.code, server.lines) == (147, [theirs])
+    assert done.err == "error: Unable to obtain the list of activations for namespace 'ns': Not yours. (code tid)\n"
+    server.asked.clear()
+    await recorded("activation", "poll", "/ns/a", "--since-hours", "1", "--exit", "1")
+    assert all(line.startswith("GET /api/v1/namespaces/ns/activations?docs=true&limit=0&name=a&since=") for line in server.lines)
 
 
 async def test_polling_from_a_time_leaves_the_first_call_out(recorded: Command, server: Recorder) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from cli.command import Command
 
+VALID = "A valid qualified name must be specified."
 USAGE = "Run 'upwhisk --help' for usage.\n"
 
 
@@ -121,6 +122,7 @@ async def test_calls_and_their_records(deployed: Command) -> None:
     assert listed[0].startswith("Datetime            Activation ID                    Kind")
     assert any(" guest/hello:0.0.1" in line and " application error " in line for line in listed)
     assert len((await deployed("activation", "list", "hello", "-l", "2")).lines) == 3
+    assert (await deployed("activation", "list", "/guest")).lines == listed
 
 
 async def test_refusals_of_the_platform(deployed: Command) -> None:
@@ -147,6 +149,8 @@ async def test_refusals_of_the_platform(deployed: Command) -> None:
         ("activation result " + "0" * 32, 148, f"Unable to get result for activation '{'0' * 32}': {missing}"),
         ("activation get short", 144, r"Unable to get activation 'short': Activation id length is 5 but must be 32\. \(code "),
         ("action list /other", 147, r"Unable to obtain the list of actions for namespace 'other': .* \(code "),
+        ("activation list /other", 147, r"Unable to obtain the list of activations for namespace 'other': .* \(code "),
+        ("activation list /other/hello", 147, r"Unable to obtain the list of activations for namespace 'other': .* \(code "),
     ):
         done = await deployed(*arguments.split())
         assert (done.code, done.out) == (code, ""), arguments
@@ -178,6 +182,10 @@ async def test_refusals_of_the_platform(deployed: Command) -> None:
         ("activation get --last", 1, "Unable to get activation: Activation list does not contain any activations."),
         ("activation logs", 1, "Invalid argument(s). An activation ID is required."),
         ("activation result", 1, "Invalid argument(s). An activation ID is required."),
+        *((command, 1, f"'/guest' is not a valid qualified name: {VALID}") for command in (
+            "action get /guest", "action create /guest x.foo --kind k", "action invoke /guest", "action delete /guest",
+            "trigger create /guest", "trigger fire /guest", "rule create r t /guest", "rule create r /guest a",
+            "rule enable /guest", "package get /guest", "package bind /guest b", "action create s a,/guest --sequence")),
         ("package create", 1, "Invalid argument(s). A package name is required."),
         ("package bind p", 1, "Invalid argument(s). A package name and binding name are required."),
         ("trigger create", 1, "Invalid argument(s). A trigger name is required."),
@@ -194,6 +202,13 @@ async def test_wrong_usage(upwhisk: Command, arguments: str, code: int, text: st
     done = await upwhisk(*arguments.split())
     assert (done.code, done.out) == (code, "")
     assert done.err.startswith(f"error: {text}\n{USAGE}")
+
+
+@pytest.mark.parametrize("command", ["get", "logs", "result", "why"])
+async def test_an_empty_id_is_none(upwhisk: Command, command: str) -> None:
+    done = await upwhisk("activation", command, "")
+    assert (done.code, done.out) == (1, "")
+    assert done.err == f"error: Invalid argument(s). An activation ID is required.\n{USAGE}"
 
 
 async def test_a_flag_before_its_command(upwhisk: Command) -> None:
