@@ -197,6 +197,25 @@ async def test_copies_carry_exec_parameters_and_annotations(recorded: Command, s
     assert "limits" not in copied
 
 
+async def test_how_code_is_run_changes_without_the_code(recorded: Command, server: Recorder) -> None:
+    """A flag that was taken and changed nothing would be worse than one that is refused."""
+    old = {"kind": "python:3.11", "code": "c", "binary": False}
+    with_code = "GET actions/a?code=true"
+    server.answers[with_code] = server.answers["GET actions/b?code=true"] = (200, {"exec": old})
+    for flag, changed in (("--main", {**old, "main": "run"}), ("--kind", {**old, "kind": "run"})):
+        body = await _body(recorded, server, "action", "update", "a", flag, "run", "-m", "512")
+        assert body == {"namespace": "_", "name": "a", "exec": changed, "limits": {"memory": 512}}
+        assert server.lines == [with_code, "PUT actions/a?overwrite=true"]
+        assert (await _body(recorded, server, "action", "create", "a", "--copy", "b", flag, "run"))["exec"] == changed
+    body = await _body(recorded, server, "action", "update", "a", "--native")
+    assert body["exec"] == {**old, "kind": "blackbox", "image": "openwhisk/dockerskeleton"}
+    server.answers[with_code] = (404, MISSING)
+    server.asked.clear()
+    done = await recorded("action", "update", "a", "--main", "run")
+    assert (done.code, server.lines) == (2, [with_code])
+    assert done.err.startswith("error: Invalid argument(s). An action name and code artifact are required.\n")
+
+
 async def test_web_flags_send_the_old_annotations_too(recorded: Command, server: Recorder) -> None:
     old = [{"key": "d", "value": 1}, {"key": "require-whisk-auth", "value": "s"}, {"key": "web-export", "value": True}]
     server.answers["GET actions/a?code=false"] = (200, {"annotations": old})

@@ -217,6 +217,18 @@ async def test_a_flag_before_its_command(upwhisk: Command) -> None:
     assert "hint: --data stands behind the whole command: upwhisk admin ... --data" in done.err
 
 
+async def test_another_main_for_the_code_that_is_there(deployed: Command) -> None:
+    before = json.loads((await deployed("action", "get", "hello", "exec")).out.partition("\n")[2])
+    assert (await deployed("action", "update", "hello", "--main", "go")).out == "ok: updated action hello\n"
+    assert json.loads((await deployed("action", "get", "hello", "exec")).out.partition("\n")[2]) == {**before, "main": "go"}
+    await deployed("action", "get", "hello", "--save-as", "kept.py")
+    assert (deployed.folder / "kept.py").read_text() == (deployed.folder / "hello.py").read_text()
+    await deployed("action", "create", "seq", "--sequence", "hello,hello")
+    done = await deployed("action", "update", "seq", "--main", "go")
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith("error: Invalid argument(s). A sequence has no code")
+
+
 async def test_copies_and_sequences(deployed: Command) -> None:
     assert (await deployed("action", "create", "copy", "--copy", "hello")).out == "ok: created action copy\n"
     assert (await deployed("action", "create", "seq", "--sequence", "hello,/_/copy")).out == "ok: created action seq\n"
