@@ -272,6 +272,17 @@ async def test_nobody_there(tmp_path: Path) -> None:
     assert "upwhisk standalone" in hint
 
 
+@pytest.mark.parametrize("buffering", ["", "1"])
+@pytest.mark.parametrize("arguments", ["--help", "property get --auth", "property get --output json"])
+async def test_an_output_that_takes_nothing(recorded: Command, arguments: str, buffering: str) -> None:
+    """As on a full disk."""
+    recorded.environment["PYTHONUNBUFFERED"] = buffering
+    with open("/dev/full", "wb") as full:
+        process = await recorded.start(*arguments.split(), stdout=full)
+        _, err = await process.communicate()
+    assert (process.returncode, err.decode()) == (1, "error: No space left on device\n")
+
+
 async def test_nothing_configured(tmp_path: Path) -> None:
     done = await Command(tmp_path)("action", "list")
     assert done.code == 1
