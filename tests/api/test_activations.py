@@ -134,6 +134,7 @@ async def test_foreign_records(local: InProcess, client: Client, other: Client) 
     assert (await other.get(f"activations/{id_}")).status == 404
     assert (await other.get(f"/api/v1/namespaces/guest/activations/{id_}")).status == 403
     assert (await other.get(f"/upwhisk/v1/activations/{id_}")).status == 404
+    assert (await other.delete(f"/upwhisk/v1/activations/{id_}")).status == 404
 
 
 async def test_live_state(local: InProcess, client: Client) -> None:
@@ -152,3 +153,5 @@ async def test_live_state(local: InProcess, client: Client) -> None:
     done = await store(local)
     assert (await client.get(f"/upwhisk/v1/activations/{done}")).json["state"] == "done"
     assert (await client.get(f"/upwhisk/v1/activations/{done}/why")).json["state"] == "done"
+    late = await client.delete(f"/upwhisk/v1/activations/{done}")
+    assert (late.status, late.error) == (409, "The activation has ended; only what waits can be cancelled.")

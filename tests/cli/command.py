@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 KEY = "23bc46b1-71f6-4ed5-8c54-816aa4f8c502:" + "a" * 64
 _DEADLINE_S = 60.0
@@ -50,11 +50,11 @@ class Command:
             environ |= {"WHISK_APIHOST": self.url, "WHISK_AUTH": self.key}
         return environ | self.environment
 
-    async def start(self, *arguments: str) -> asyncio.subprocess.Process:
+    async def start(self, *arguments: str, stdout: int | IO[bytes] = asyncio.subprocess.PIPE) -> asyncio.subprocess.Process:
         return await asyncio.create_subprocess_exec(
             sys.executable, "-m", "upwhisk.cli", *arguments,
             cwd=self.folder, env=self._environ(), stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+            stdout=stdout, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
 
     async def __call__(self, *arguments: str) -> Done:

@@ -59,6 +59,10 @@ async def _user_commands(admin: Command, data: Path) -> None:
     ):  # fmt: skip
         done = await run(*arguments.split())
         assert (done.code, done.out) == (code, "" if out is None else out + "\n"), arguments
+    throttled = await admin("admin", "limits", "set", "alice", "--firesPerMinute", "5", "--data", str(data))
+    assert (throttled.code, throttled.out) == (0, 'Limits successfully set for "alice"\n')
+    assert throttled.err.startswith("hint: ")
+    assert throttled.err.endswith("not enforced yet.\n")
 
 
 async def test_users_and_limits_of_a_running_platform(whole: Command, standalone: Running) -> None:
@@ -121,9 +125,10 @@ async def test_a_folder_in_use_without_its_socket_is_told_clearly(tmp_path: Path
     assert "Traceback" not in done.err
 
 
-async def test_asking_makes_no_data_folder(tmp_path: Path) -> None:
+@pytest.mark.parametrize("arguments", ["user get guest", "user create alice", "limits set alice --maxActionLogs 1", "backup b.db"])
+async def test_no_command_makes_a_data_folder(tmp_path: Path, arguments: str) -> None:
     data = tmp_path / "none"
-    done = await Command(tmp_path)("admin", "user", "get", "guest", "--data", str(data))
+    done = await Command(tmp_path)("admin", *arguments.split(), "--data", str(data))
     assert done.code == 1
     assert done.err.startswith(f"error: There is no data folder '{data}'\nhint: ")
     assert not data.exists()

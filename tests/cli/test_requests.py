@@ -42,6 +42,10 @@ MISSING = {"error": "The requested resource does not exist.", "code": "tid"}
         ("activation list a -l 3 --since 5 --upto 9 -f",
          ["GET activations?docs=true&limit=3&name=a&since=5&skip=0&upto=9"]),
         ("activation list p/a", ["GET activations?limit=30&name=p%2Fa&skip=0"]),
+        ("activation list /_/a", ["GET activations?limit=30&name=a&skip=0"]),
+        ("activation list /ns", ["GET /api/v1/namespaces/ns/activations?limit=30&skip=0"]),
+        ("activation list /ns/p/a", ["GET /api/v1/namespaces/ns/activations?limit=30&name=p%2Fa&skip=0"]),
+        ("activation list --since 0 --upto 0", ["GET activations?limit=30&since=0&skip=0&upto=0"]),
         ("activation get abc", ["GET activations/abc"]),
         ("activation get abc --logs", ["GET activations/abc"]),
         ("activation logs abc", ["GET activations/abc/logs"]),
@@ -122,6 +126,17 @@ async def test_polling(recorded: Command, server: Recorder) -> None:
     )
 
 
+async def test_polling_another_namespace(recorded: Command, server: Recorder) -> None:
+    theirs = "GET /api/v1/namespaces/ns/activations?docs=true&limit=1&skip=0"
+    server.answers[theirs] = (403, {"error": "Not yours.", "code": "tid"})
+    done = await recorded("activation", "poll", "/ns/a", "--exit", "1")
+    assert (done.code, server.lines) == (147, [theirs])
+    assert done.err == "error: Unable to obtain the list of activations for namespace 'ns': Not yours. (code tid)\n"
+    server.asked.clear()
+    await recorded("activation", "poll", "/ns/a", "--since-hours", "1", "--exit", "1")
+    assert all(line.startswith("GET /api/v1/namespaces/ns/activations?docs=true&limit=0&name=a&since=") for line in server.lines)
+
+
 async def test_polling_from_a_time_leaves_the_first_call_out(recorded: Command, server: Recorder) -> None:
     await recorded("activation", "poll", "--since-hours", "1", "--exit", "1")
     assert all(line.startswith("GET activations?docs=true&limit=0&since=1") for line in server.lines)
@@ -180,6 +195,25 @@ async def test_copies_carry_exec_parameters_and_annotations(recorded: Command, s
     assert copied["parameters"] == [{"key": "new", "value": 1}, {"key": "a", "value": 1}]
     assert copied["annotations"] == source["annotations"]
     assert "limits" not in copied
+
+
+async def test_how_code_is_run_changes_without_the_code(recorded: Command, server: Recorder) -> None:
+    """A flag that was taken and changed nothing would be worse than one that is refused."""
+    old = {"kind": "python:3.11", "code": "c", "binary": False}
+    with_code = "GET actions/a?code=true"
+    server.answers[with_code] = server.answers["GET actions/b?code=true"] = (200, {"exec": old})
+    for flag, changed in (("--main", {**old, "main": "run"}), ("--kind", {**old, "kind": "run"})):
+        body = await _body(recorded, server, "action", "update", "a", flag, "run", "-m", "512")
+        assert body == {"namespace": "_", "name": "a", "exec": changed, "limits": {"memory": 512}}
+        assert server.lines == [with_code, "PUT actions/a?overwrite=true"]
+        assert (await _body(recorded, server, "action", "create", "a", "--copy", "b", flag, "run"))["exec"] == changed
+    body = await _body(recorded, server, "action", "update", "a", "--native")
+    assert body["exec"] == {**old, "kind": "blackbox", "image": "openwhisk/dockerskeleton"}
+    server.answers[with_code] = (404, MISSING)
+    server.asked.clear()
+    done = await recorded("action", "update", "a", "--main", "run")
+    assert (done.code, server.lines) == (2, [with_code])
+    assert done.err.startswith("error: Invalid argument(s). An action name and code artifact are required.\n")
 
 
 async def test_web_flags_send_the_old_annotations_too(recorded: Command, server: Recorder) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from cli.command import Command
 
+VALID = "A valid qualified name must be specified."
 USAGE = "Run 'upwhisk --help' for usage.\n"
 
 
@@ -121,6 +122,7 @@ async def test_calls_and_their_records(deployed: Command) -> None:
     assert listed[0].startswith("Datetime            Activation ID                    Kind")
     assert any(" guest/hello:0.0.1" in line and " application error " in line for line in listed)
     assert len((await deployed("activation", "list", "hello", "-l", "2")).lines) == 3
+    assert (await deployed("activation", "list", "/guest")).lines == listed
 
 
 async def test_refusals_of_the_platform(deployed: Command) -> None:
@@ -147,6 +149,8 @@ async def test_refusals_of_the_platform(deployed: Command) -> None:
         ("activation result " + "0" * 32, 148, f"Unable to get result for activation '{'0' * 32}': {missing}"),
         ("activation get short", 144, r"Unable to get activation 'short': Activation id length is 5 but must be 32\. \(code "),
         ("action list /other", 147, r"Unable to obtain the list of actions for namespace 'other': .* \(code "),
+        ("activation list /other", 147, r"Unable to obtain the list of activations for namespace 'other': .* \(code "),
+        ("activation list /other/hello", 147, r"Unable to obtain the list of activations for namespace 'other': .* \(code "),
     ):
         done = await deployed(*arguments.split())
         assert (done.code, done.out) == (code, ""), arguments
@@ -178,6 +182,10 @@ async def test_refusals_of_the_platform(deployed: Command) -> None:
         ("activation get --last", 1, "Unable to get activation: Activation list does not contain any activations."),
         ("activation logs", 1, "Invalid argument(s). An activation ID is required."),
         ("activation result", 1, "Invalid argument(s). An activation ID is required."),
+        *((command, 1, f"'/guest' is not a valid qualified name: {VALID}") for command in (
+            "action get /guest", "action create /guest x.foo --kind k", "action invoke /guest", "action delete /guest",
+            "trigger create /guest", "trigger fire /guest", "rule create r t /guest", "rule create r /guest a",
+            "rule enable /guest", "package get /guest", "package bind /guest b", "action create s a,/guest --sequence")),
         ("package create", 1, "Invalid argument(s). A package name is required."),
         ("package bind p", 1, "Invalid argument(s). A package name and binding name are required."),
         ("trigger create", 1, "Invalid argument(s). A trigger name is required."),
@@ -196,10 +204,29 @@ async def test_wrong_usage(upwhisk: Command, arguments: str, code: int, text: st
     assert done.err.startswith(f"error: {text}\n{USAGE}")
 
 
+@pytest.mark.parametrize("command", ["get", "logs", "result", "why"])
+async def test_an_empty_id_is_none(upwhisk: Command, command: str) -> None:
+    done = await upwhisk("activation", command, "")
+    assert (done.code, done.out) == (1, "")
+    assert done.err == f"error: Invalid argument(s). An activation ID is required.\n{USAGE}"
+
+
 async def test_a_flag_before_its_command(upwhisk: Command) -> None:
     done = await upwhisk("admin", "--data", "x", "user", "list", "guest")
     assert done.code == 2
     assert "hint: --data stands behind the whole command: upwhisk admin ... --data" in done.err
+
+
+async def test_another_main_for_the_code_that_is_there(deployed: Command) -> None:
+    before = json.loads((await deployed("action", "get", "hello", "exec")).out.partition("\n")[2])
+    assert (await deployed("action", "update", "hello", "--main", "go")).out == "ok: updated action hello\n"
+    assert json.loads((await deployed("action", "get", "hello", "exec")).out.partition("\n")[2]) == {**before, "main": "go"}
+    await deployed("action", "get", "hello", "--save-as", "kept.py")
+    assert (deployed.folder / "kept.py").read_text() == (deployed.folder / "hello.py").read_text()
+    await deployed("action", "create", "seq", "--sequence", "hello,hello")
+    done = await deployed("action", "update", "seq", "--main", "go")
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith("error: Invalid argument(s). A sequence has no code")
 
 
 async def test_copies_and_sequences(deployed: Command) -> None:
@@ -243,6 +270,17 @@ async def test_nobody_there(tmp_path: Path) -> None:
     assert first.endswith(": connection refused")
     assert usage + "\n" == USAGE
     assert "upwhisk standalone" in hint
+
+
+@pytest.mark.parametrize("buffering", ["", "1"])
+@pytest.mark.parametrize("arguments", ["--help", "property get --auth", "property get --output json"])
+async def test_an_output_that_takes_nothing(recorded: Command, arguments: str, buffering: str) -> None:
+    """As on a full disk."""
+    recorded.environment["PYTHONUNBUFFERED"] = buffering
+    with open("/dev/full", "wb") as full:
+        process = await recorded.start(*arguments.split(), stdout=full)
+        _, err = await process.communicate()
+    assert (process.returncode, err.decode()) == (1, "error: No space left on device\n")
 
 
 async def test_nothing_configured(tmp_path: Path) -> None:

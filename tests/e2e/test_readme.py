@@ -22,6 +22,13 @@ CHANGING = (
     (r"\b[\d.]+m?s\b +", "TIME "),
     (r"\b(warm|cold)\b +", "START "),
 )
+STARTED = (
+    (r"127\.0\.0\.1:\d+", "HOST"),
+    (r"\([\d.]+ s\)", "TIME"),
+    (r"network: (outbound|api)\b", "network: SOME"),
+    (r"[0-9a-f-]{36}:\S+", "KEY"),
+    (r"=/\S+/data/", "=FOLDER/"),
+)
 
 
 def steps() -> list[tuple[str, str]]:
@@ -35,6 +42,25 @@ def same(text: str) -> str:
     for pattern, name in CHANGING:
         text = re.sub(pattern, name, text)
     return text
+
+
+def started(text: str) -> list[str]:
+    """What the start of a platform prints, without what is another's each time; notes are of the machine."""
+    lines = text[text.index("upwhisk is ready at ") :].splitlines()
+    said = "\n".join(line for line in lines if line.startswith(("upwhisk is ready", "  key ", "  use ")))
+    for pattern, name in STARTED:
+        said = re.sub(pattern, name, said)
+    return said.splitlines()
+
+
+def test_what_the_start_prints(tmp_path: Path) -> None:
+    command, output = steps()[0]
+    assert command.startswith("upwhisk standalone --data ./data")
+    running = Running(tmp_path / "data").start()
+    try:
+        assert started(running.log.read_text()) == started(output)
+    finally:
+        running.stop()
 
 
 def test_the_tutorial(standalone: Running, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from importlib import import_module
@@ -83,6 +84,18 @@ def run(arguments: Sequence[str]) -> int:
         return _misused(error)
     except click.Abort:
         return 130
+    except OSError as error:
+        return _unwritten(error)
+
+
+def _unwritten(error: OSError) -> int:
+    """Most likely a full disk below the output; what is left of it is not tried again when the interpreter ends."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    print_error(f"{error.strerror or error}" + (f": '{error.filename}'" if error.filename else ""))
+    return GENERAL
 
 
 def _misused(error: click.UsageError) -> int:

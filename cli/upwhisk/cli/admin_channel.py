@@ -26,11 +26,12 @@ BACKUP_S: Final = 3600.0
 
 
 class Result(NamedTuple):
-    """What is printed, the exit code, and the same as data if it is more than a remark."""
+    """What is printed, the exit code, the same as data if it is more than a remark, and what stderr says beside it."""
 
     text: str
     code: int = 0
     data: Any = None
+    hint: str = ""
 
 
 OnStore = Callable[["DocumentStore"], Awaitable[Result]]
@@ -88,16 +89,17 @@ def ask(connected: socket.socket, command: str, arguments: dict[str, Any], timeo
     try:
         connection.request("POST", "/", body, {"Content-Type": "application/json"})
         answer = json.loads(connection.getresponse().read())
-        return Result(str(answer["text"]), int(answer.get("code", 0)), answer.get("data"))
+        return Result(str(answer["text"]), int(answer.get("code", 0)), answer.get("data"), str(answer.get("hint", "")))
     except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError) as error:
         raise Failure(f"The platform did not answer '{command}': {error or type(error).__name__}", NETWORK) from None
     finally:
         connection.close()
 
 
-def on_store(where: Where, work: OnStore, *, create: bool = False) -> Result:
-    """Do `work` on the store itself: a fleet's, or that of a stopped platform. `create`: make the folder if there is none."""
-    if not where.fleet and not create and not where.data.is_dir():
+def on_store(where: Where, work: OnStore) -> Result:
+    """Do `work` on the store itself: a fleet's, or that of a stopped platform. A folder is not made: who names one that is
+    not there has most likely misspelt it, and would make users that no platform knows."""
+    if not where.fleet and not where.data.is_dir():
         raise Failure(
             f"There is no data folder '{where.data}'",
             hint="name it with --data or UPWHISK_DATA; 'upwhisk standalone' makes one; a fleet: --fleet --config FILE",
@@ -128,7 +130,6 @@ def _open_store(where: Where) -> DocumentStore:
         from upwhisk.cli.fleet_parts import documents_of
 
         return documents_of(settings)
-    where.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     # Records are not ours to remove, whatever the settings of this call say about their age.
     keep = RetentionSettings(max_age_s=0, max_records=0, max_mb=0)
     store: DocumentStore = load("store", settings.plugins.store)(where.data.absolute(), settings.store, keep)
@@ -154,11 +155,9 @@ def operate(where: Where, command: str, arguments: dict[str, Any]) -> Result:
         from upwhisk.controller.admin import operations
 
         answer = await operations(store.subjects)[command](arguments)
-        return Result(answer.text, answer.code, answer.data)
+        return Result(answer.text, answer.code, answer.data, answer.hint)
 
-    # A folder that nobody named is not made: most likely it is the wrong one.
-    named = where.data != Path.home() / DEFAULT_DATA
-    return on_store(where, work, create=named and command in ("user create", "limits set"))
+    return on_store(where, work)
 
 
 def backup(where: Where, target: Path) -> Result:

@@ -42,6 +42,11 @@ class ExecFlags:
     native: bool = False
     sequence: bool = False
 
+    @property
+    def change_code(self) -> bool:
+        """They say how code is run, which is that of the artifact, or else what the action has already."""
+        return bool(self.kind or self.main or self.native)
+
 
 def exec_of(flags: ExecFlags, namespace: str) -> dict[str, Any]:
     """What a PUT carries as `exec`; empty when the flags name none. `Failure` if they contradict each other."""
@@ -55,6 +60,19 @@ def exec_of(flags: ExecFlags, namespace: str) -> dict[str, Any]:
     if flags.artifact is None:
         return _image(flags) if flags.docker else {}
     return _with_code(flags, flags.artifact)
+
+
+def changed_exec(old: dict[str, Any], flags: ExecFlags) -> dict[str, Any]:
+    """The `exec` of an action that is there, run as the flags say. `Failure` if they speak of a sequence's code."""
+    if not flags.change_code:
+        return old
+    if old.get("kind") == "sequence":
+        raise invalid(texts.SEQUENCE_HAS_NO_CODE)
+    changed = dict(old)
+    if flags.kind or flags.native:
+        changed.pop("image", None)
+        changed |= {"kind": flags.kind} if flags.kind else {"kind": "blackbox", "image": SKELETON}
+    return changed | ({"main": flags.main} if flags.main else {})
 
 
 def _image(flags: ExecFlags) -> dict[str, Any]:

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
+
 from upwhisk.common.errors import ConfigurationError
 from upwhisk.common.settings import PlacementSettings, PluginSettings, ServerSettings, Settings
 from upwhisk.loadbalancer.placement import POLICIES
 
-LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach it: `localhost`, or an address of 127.0.0.0/8 or ::1."""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def check_listener(server: ServerSettings) -> None:
-    if server.host not in LOOPBACK and not server.cert_file and not server.insecure_http:
+    if not is_loopback(server.host) and not server.cert_file and not server.insecure_http:
         raise ConfigurationError(
             "server.host",
             f"'{server.host}' is not loopback and this listener has no TLS: keys would travel readable. "
@@ -21,7 +29,7 @@ def check_listener(server: ServerSettings) -> None:
 def check_metrics_listener(settings: Settings) -> None:
     """A node's metrics name its users' work: beyond this machine they are for those who have the token."""
     node, server = settings.node, settings.server
-    if node.metrics_port is None or node.metrics_host in LOOPBACK:
+    if node.metrics_port is None or is_loopback(node.metrics_host):
         return
     if not settings.metrics.token_file:
         text = f"'{node.metrics_host}' is not loopback: set metrics.token_file, so that not everybody can read there"

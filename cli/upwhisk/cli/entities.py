@@ -93,7 +93,7 @@ def with_status(session: Session, rules: list[dict[str, Any]]) -> list[dict[str,
 
 def list_collection(session: Session, collection: str, args: Sequence[str], paging: Paging, *, by_name: bool) -> None:
     """`list [NAMESPACE]`, for actions `list [NAMESPACE[/PACKAGE]]`."""
-    name = session.name(args[0]) if args else QualifiedName(session.properties.namespace, "")
+    name = session.scope(args[0]) if args else QualifiedName(session.properties.namespace, "")
     if name.path and (collection != "actions" or "/" in name.path):
         raise Failure(f"Invalid argument(s): {args[0]}. {texts.ONLY_NAMESPACE}", usage=True, hint="written /NAMESPACE")
     found = rows(session, collection, paging, name.namespace, name.path)

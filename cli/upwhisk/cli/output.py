@@ -12,6 +12,7 @@ import click
 
 FORMS = ("json", "yaml", "table")
 _MIN_COLUMN = 8
+_ESCAPED = str.maketrans({"\n": r"\n", "\r": r"\r", "\t": r"\t"})
 
 
 def as_json(data: Any) -> str:
@@ -79,8 +80,8 @@ def _as_yaml(data: Any) -> str:
 
 
 def as_table(data: Any, width: int | None = None) -> str:
-    """Rows for a list of objects, `key  value` lines for one object. `width`: columns of the terminal; as wide as
-    it gets when it is no terminal."""
+    """Rows for a list of objects, `key  value` lines for one object, texts as they are. `width`: columns of the terminal;
+    as wide as it gets when it is no terminal."""
     if width is None and sys.stdout.isatty():
         import shutil
 
@@ -91,15 +92,19 @@ def as_table(data: Any, width: int | None = None) -> str:
         names = list(dict.fromkeys(name for row in data for name in row))
         return table(names, [[_cell(row.get(name)) for name in names] for row in data], width)
     if isinstance(data, list):
-        return "\n".join(_cell(row) for row in data)
-    return _cell(data)
+        return "\n".join(_plain(row) for row in data)
+    return _plain(data)
+
+
+def _plain(value: Any) -> str:
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return " ".join(text.split())
+    """On one line; all else stays, as blanks may mean something in code and logs."""
+    return _plain(value).translate(_ESCAPED)
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]], width: int | None) -> str:

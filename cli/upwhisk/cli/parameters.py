@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -15,10 +16,18 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(name)
 
 
+def _finite(number: str) -> float:
+    """`ValueError` for what is read as an infinity, which no JSON can say again."""
+    value = float(number)
+    if math.isinf(value):
+        raise ValueError(f"the number {number} is out of range")
+    return value
+
+
 def value_of(text: str) -> Any:
-    """JSON where `text` is valid JSON, else the text itself. `NaN` and `Infinity` are texts."""
+    """JSON where `text` is valid JSON, else the text itself. `NaN`, `Infinity` and numbers beyond all range are texts."""
     try:
-        return json.loads(text, parse_constant=_refuse_constant)
+        return json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
     except (ValueError, RecursionError):
         return text
 
@@ -48,7 +57,7 @@ def decode(path: str, data: bytes) -> str:
 def from_file(path: str) -> dict[str, Any]:
     """A JSON object."""
     try:
-        data = json.loads(read_text(path), parse_constant=_refuse_constant)
+        data = json.loads(read_text(path), parse_constant=_refuse_constant, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         raise invalid(f"Invalid JSON in file '{path}': {error}", GENERAL) from None
     if not isinstance(data, dict):

@@ -89,7 +89,12 @@ def run_process(main: Callable[[], Awaitable[None]]) -> None:
             await asyncio.gather(feeding, return_exceptions=True)
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(whole())
+        try:
+            runner.run(whole())
+        except OSError as error:
+            # The command shows one line of it; where a platform broke is for who looks into its log.
+            log.error("ended by an error that nobody expected", action="process.failed", exc_info=error)
+            raise
 
 
 @contextmanager

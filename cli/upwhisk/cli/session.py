@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from upwhisk.cli.output import Output
-from upwhisk.cli.qualified import QualifiedName, qualified
+from upwhisk.cli.qualified import QualifiedName, qualified, scope
 from upwhisk.cli.wskprops import Properties, resolve
 
 if TYPE_CHECKING:
@@ -40,7 +40,12 @@ class Session:
         return Output(self.flags.get("output"))
 
     def name(self, text: str) -> QualifiedName:
+        """The name of an entity."""
         return qualified(text, self.properties.namespace)
+
+    def scope(self, text: str) -> QualifiedName:
+        """What a list is asked for: a name, or a bare `/NAMESPACE`."""
+        return scope(text, self.properties.namespace)
 
 
 def current_session() -> Session:

@@ -28,6 +28,7 @@ ZIP_KIND: Final = "creating an action from a .zip artifact requires specifying t
 WEB_SECURE: Final = "The --web-secure option is only valid when the --web option is enabled."
 JAVA_MAIN: Final = "Java actions require --main to specify the fully-qualified name of the main class"
 NO_SEQUENCE_CODE: Final = "Cannot save action sequences"
+SEQUENCE_HAS_NO_CODE: Final = "A sequence has no code that --kind, --main or --native could be said of."
 NO_IMAGE_CODE: Final = "Cannot save Docker images"
 NO_ACTIVATIONS: Final = "Activation list does not contain any activations."
 

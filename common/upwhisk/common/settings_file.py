@@ -20,6 +20,8 @@ from upwhisk.common.plugins import path_of
 from upwhisk.common.settings import PluginSettings, Settings
 
 PREFIX = "UPWHISK_"
+_SHOWN = 80
+"""Characters of a variable's value in an error."""
 RESERVED = frozenset({"UPWHISK_AUTH", "UPWHISK_DATA", "UPWHISK_CONFIG", "UPWHISK_TEST_CACHE"})
 """Variables that are no settings; those beginning with `UPWHISK_TEST_` belong to the tests."""
 
@@ -30,18 +32,17 @@ def load_settings(
     """Read `file` (if any), the environment, and `flags` (`node.name` -> value; None: not given), which win in this order.
     Raises `ConfigurationError` that names the setting."""
     raw = _read_file(file) if file is not None else {}
-    for name, value in (os.environ if environment is None else environment).items():
-        if name.startswith(PREFIX) and name not in RESERVED and not name.startswith("UPWHISK_TEST_"):
-            _apply_variable(raw, name, value)
+    sources = _apply_variables(raw, os.environ if environment is None else environment)
     for name, value in (flags or {}).items():
         section, _, key = name.partition(".")
         if value is not None and isinstance(table := raw.setdefault(section, {}), dict):
             table[key] = value
+            sources.pop(name, None)
     _complete_ranges(raw.get("limits"))
     try:
         settings = msgspec.convert(raw, Settings, strict=False)
     except msgspec.ValidationError as error:
-        raise ConfigurationError(*_explain(error)) from None
+        raise ConfigurationError(*_explain(error, sources)) from None
     _check_ranges(settings.limits)
     _check_memory(settings)
     _check_plugins(settings.plugins)
@@ -87,7 +88,17 @@ def _check_plugins(plugins: PluginSettings) -> None:
             path_of(point, name)
 
 
-def _apply_variable(raw: dict[str, Any], name: str, value: str) -> None:
+def _apply_variables(raw: dict[str, Any], environment: Mapping[str, str]) -> dict[str, str]:
+    """Setting -> the variable that it is from, as an error shows it."""
+    sources = {}
+    for name, value in environment.items():
+        if name.startswith(PREFIX) and name not in RESERVED and not name.startswith("UPWHISK_TEST_"):
+            sources[_apply_variable(raw, name, value)] = f" ({name} is '{value[:_SHOWN]}')"
+    return sources
+
+
+def _apply_variable(raw: dict[str, Any], name: str, value: str) -> str:
+    """The setting that it stands for."""
     section, _, key = name.removeprefix(PREFIX).lower().partition("_")
     hints = get_type_hints(Settings)
     if section not in hints or not key:
@@ -99,12 +110,14 @@ def _apply_variable(raw: dict[str, Any], name: str, value: str) -> None:
     table = raw.setdefault(section, {})
     if isinstance(table, dict):
         table[key] = [v.strip() for v in value.split(",") if v.strip()] if is_list else value
+    return f"{section}.{key}"
 
 
-def _explain(error: msgspec.ValidationError) -> tuple[str, str]:
+def _explain(error: msgspec.ValidationError, sources: Mapping[str, str]) -> tuple[str, str]:
     text, _, path = str(error).partition(" - at `$")
     name = path.rstrip("`").lstrip(".")
-    return name or "(top level)", text + _choices(name, text)
+    source = sources.get(name.partition("[")[0], "")
+    return name or "(top level)", text + _choices(name, text) + source
 
 
 def _choices(name: str, text: str) -> str:

@@ -13,11 +13,12 @@ NOT_FOUND: Final = "not found"
 
 class Answer(msgspec.Struct, frozen=True):
     """What a command prints, without the last line's end, and its exit code. `data`: the same for programs, if it is more
-    than a remark."""
+    than a remark. `hint`: what the operator should know beside it; no part of the output, which scripts compare."""
 
     text: str
     code: int = 0
     data: Any = None
+    hint: str = ""
 
 
 def no_namespace(name: str) -> Answer:

@@ -13,7 +13,7 @@ from upwhisk.common.spi.store import SubjectStore
 from upwhisk.controller.admin_answer import NOT_FOUND, Answer, no_namespace
 from upwhisk.controller.namespace_limits import parse_size
 
-NOT_ENFORCED: Final = "Note: invocationsPerMinute, firesPerMinute and concurrentInvocations are stored and shown, but not enforced yet."
+NOT_ENFORCED: Final = "invocationsPerMinute, firesPerMinute and concurrentInvocations are stored and shown, but not enforced yet."
 LIMIT_ORDER: Final = (
     "invocationsPerMinute",
     "firesPerMinute",
@@ -63,8 +63,8 @@ async def set_limits(store: SubjectStore, wanted: LimitsSet) -> Answer:
     if problem is not None:
         return Answer(f"Failed to set limits ({problem})", 1)
     await store.put_limits(wanted.namespace, limits)
-    text = f'Limits successfully set for "{wanted.namespace}"'
-    return Answer(f"{text}\n{NOT_ENFORCED}" if _THROTTLES & given.keys() else text)
+    hint = NOT_ENFORCED if _THROTTLES & given.keys() else ""
+    return Answer(f'Limits successfully set for "{wanted.namespace}"', hint=hint)
 
 
 def _out_of_order(limits: dict[str, Any]) -> str | None:

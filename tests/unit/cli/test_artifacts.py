@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from upwhisk.cli.artifacts import ExecFlags, exec_of, save_code
+from upwhisk.cli.artifacts import ExecFlags, changed_exec, exec_of, save_code
 from upwhisk.cli.failure import Failure
 
 
@@ -53,6 +53,23 @@ def test_a_zip_needs_a_kind(tmp_path: Path) -> None:
 def test_an_image_needs_no_code() -> None:
     assert exec_of(ExecFlags(docker="me/img"), "_") == {"kind": "blackbox", "image": "me/img"}
     assert exec_of(ExecFlags(), "_") == {}
+
+
+def test_what_is_said_of_code_that_is_there() -> None:
+    old = {"kind": "python:3.11", "code": "c", "binary": False, "main": "go"}
+    assert changed_exec(old, ExecFlags()) == old
+    assert changed_exec(old, ExecFlags(main="run")) == {**old, "main": "run"}
+    assert changed_exec(old, ExecFlags(kind="python:3.12")) == {**old, "kind": "python:3.12"}
+    native = {**old, "kind": "blackbox", "image": "openwhisk/dockerskeleton"}
+    assert changed_exec(old, ExecFlags(native=True)) == native
+    assert changed_exec(native, ExecFlags(kind="python:3.11")) == old
+    assert changed_exec({**native, "image": "me/img"}, ExecFlags(main="run")) == {**native, "image": "me/img", "main": "run"}
+    sequence = {"kind": "sequence", "components": ["/_/a"]}
+    assert changed_exec(sequence, ExecFlags()) == sequence
+    for flags in (ExecFlags(kind="k"), ExecFlags(main="m"), ExecFlags(native=True)):
+        with pytest.raises(Failure, match="A sequence has no code") as refused:
+            changed_exec(sequence, flags)
+        assert refused.value.code == 2
 
 
 def test_a_native_script_is_text_and_a_program_is_wrapped(tmp_path: Path) -> None:

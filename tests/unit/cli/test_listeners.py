@@ -12,7 +12,7 @@ from fakes.until import until
 from services.certificates import Authority, Certificate
 
 from upwhisk.cli.api_door import ApiDoor
-from upwhisk.cli.checks import check_listener, check_metrics_listener
+from upwhisk.cli.checks import check_listener, check_metrics_listener, is_loopback
 from upwhisk.cli.listener_security import security_of
 from upwhisk.cli.metrics import BuildMetrics
 from upwhisk.cli.metrics_listener import MetricsListener
@@ -98,6 +98,18 @@ def test_files_that_cannot_be_used_name_their_setting(settings: Settings, tmp_pa
         metrics = MetricsSettings(token_file=str(tmp_path / name))
         with pytest.raises(ConfigurationError, match=rf"metrics\.token_file.*{says}"):
             security_of(msgspec.structs.replace(settings, metrics=metrics))
+
+
+@pytest.mark.parametrize(
+    ("host", "local"),
+    [("127.0.0.1", True), ("127.0.0.77", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("::", False),
+     ("10.0.0.1", False), ("example.org", False), ("", False)],
+)  # fmt: skip
+def test_what_is_loopback(host: str, local: bool) -> None:
+    assert is_loopback(host) is local
+    if local:
+        check_listener(ServerSettings(host=host))
+        check_metrics_listener(Settings(node=NodeSettings(metrics_host=host)))
 
 
 def test_what_may_listen_beyond_loopback(settings: Settings) -> None:

@@ -75,7 +75,16 @@ def test_tables_fit_the_width() -> None:
 
 def test_tables_of_any_data() -> None:
     assert click.unstyle(as_table({"a": 1, "b": None}, 80)) == "field  value\na      1\nb"
-    assert click.unstyle(as_table([{"a": "x\ny"}, {"b": [1]}], 80)) == "a    b\nx y\n     [1]"
+    assert click.unstyle(as_table([{"a": "x\ny"}, {"b": [1]}], 80)) == "a     b\nx\\ny\n      [1]"
     assert as_table([], 80) == ""
     assert as_table(["a", "b"], 80) == "a\nb"
     assert as_table(7, 80) == "7"
+
+
+def test_tables_change_nothing_but_the_ends_of_lines() -> None:
+    code = "def main(a):\n\treturn  {}\r\n    # é"
+    shown = click.unstyle(as_table({"code": code}, None))
+    assert shown == "field  value\ncode   def main(a):\\n\\treturn  {}\\r\\n    # é"
+    logs = ["2026-11-22T09:12:58Z stdout:     indented", "", "\ttab  and  blanks "]
+    assert as_table(logs, 80) == "\n".join(logs)
+    assert as_table(code, 80) == code

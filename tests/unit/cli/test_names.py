@@ -4,7 +4,7 @@ import pytest
 
 from upwhisk.cli.client import base_url, encoded, exit_code
 from upwhisk.cli.failure import Failure
-from upwhisk.cli.qualified import full_name, qualified
+from upwhisk.cli.qualified import full_name, qualified, scope
 
 
 @pytest.mark.parametrize(
@@ -15,19 +15,28 @@ from upwhisk.cli.qualified import full_name, qualified
         ("/ns/a", "ns", "a"),
         ("/ns/p/a", "ns", "p/a"),
         ("ns/p/a", "ns", "p/a"),
-        ("/ns", "ns", ""),
         ("a b@c.d", "_", "a b@c.d"),
     ],
 )
 def test_names(text: str, namespace: str, path: str) -> None:
     name = qualified(text, "_")
     assert (name.namespace, name.path) == (namespace, path)
+    assert scope(text, "_") == name
+
+
+def test_a_bare_namespace_is_for_lists() -> None:
+    assert scope("/ns", "_") == ("ns", "")
+    for read in (qualified, full_name):
+        with pytest.raises(Failure, match="'/ns' is not a valid qualified name"):
+            read("/ns", "_")
 
 
 @pytest.mark.parametrize("text", ["", "/", "//a", "/ns/", "a/", "/ns/p/a/b", "a/b/c/d", ".", "/ns/../a", "p//a"])
 def test_what_is_no_name(text: str) -> None:
     with pytest.raises(Failure, match="is not a valid qualified name"):
         qualified(text, "_")
+    with pytest.raises(Failure, match="is not a valid qualified name"):
+        scope(text, "_")
 
 
 @pytest.mark.parametrize(

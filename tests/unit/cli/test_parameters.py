@@ -26,6 +26,10 @@ from upwhisk.cli.parameters import as_key_values, as_object, from_file, lookup, 
         ("{broken", "{broken"),
         ("NaN", "NaN"),
         ("-Infinity", "-Infinity"),
+        ("1e400", "1e400"),
+        ("-1e400", "-1e400"),
+        ('{"a": [1e400]}', '{"a": [1e400]}'),
+        ("1e300", 1e300),
         ("äöü", "äöü"),
         ("[" * 100_000, "[" * 100_000),
     ],
@@ -54,7 +58,7 @@ def test_a_missing_file_is_a_usage_error(tmp_path: Path) -> None:
     assert caught.value.text.endswith("no.json' is not a valid file or it does not exist")
 
 
-@pytest.mark.parametrize("text", ["[1]", "{", "", '{"a": NaN}', "7"])
+@pytest.mark.parametrize("text", ["[1]", "{", "", '{"a": NaN}', '{"a": 1e400}', "7"])
 def test_a_file_must_hold_an_object(tmp_path: Path, text: str) -> None:
     path = tmp_path / "x.json"
     path.write_text(text)

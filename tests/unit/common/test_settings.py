@@ -40,7 +40,8 @@ def test_variables_win_over_the_file(tmp_path: Path) -> None:
         ("[controller]\nname = 'a/b'\n", {}, "setting controller.name"),
         ("[server]\nport = 70000\n", {}, "setting server.port"),
         ("[server\n", {}, "is not TOML"),
-        ("", {"UPWHISK_SERVER_PORT": "x"}, "setting server.port"),
+        ("", {"UPWHISK_SERVER_PORT": "abc"}, "setting server.port: Expected `int`, got `str` (UPWHISK_SERVER_PORT is 'abc')"),
+        ("", {"UPWHISK_LOG_FORMAT": "xml"}, "choose one of auto, text, json (UPWHISK_LOG_FORMAT is 'xml')"),
         ("", {"UPWHISK_SERVER": "x"}, "UPWHISK_SERVER: no such setting; tables are"),
         ("", {"UPWHISK_POOL_SIZE": "1"}, "UPWHISK_POOL_SIZE: no such setting; pool has"),
         ("", {"UPWHISK_POOL_STARTS_AT_ONCE": "0"}, "setting pool.starts_at_once"),
@@ -74,8 +75,9 @@ def test_flags_win_and_are_checked_too(tmp_path: Path, name: str) -> None:
     given = {"node.name": "flag", "node.kind": None}
     node = load_settings(file, {"UPWHISK_NODE_NAME": "variable"}, given).node
     assert (node.name, node.kind) == ("flag", "harvest")
-    with pytest.raises(ConfigurationError, match=r"setting node\.name"):
-        load_settings(file, {}, {"node.name": name})
+    with pytest.raises(ConfigurationError, match=r"setting node\.name") as caught:
+        load_settings(file, {"UPWHISK_NODE_NAME": "variable"}, {"node.name": name})
+    assert "UPWHISK_NODE_NAME" not in str(caught.value)
 
 
 def test_who_changes_one_end_of_a_range_keeps_the_rest(tmp_path: Path) -> None:

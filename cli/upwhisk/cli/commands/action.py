@@ -8,7 +8,7 @@ from urllib.parse import quote
 import click
 
 from upwhisk.cli import entities, texts
-from upwhisk.cli.artifacts import ExecFlags, exec_of, save_code
+from upwhisk.cli.artifacts import ExecFlags, changed_exec, exec_of, save_code
 from upwhisk.cli.client import base_url
 from upwhisk.cli.commands.invocation import invoke_action
 from upwhisk.cli.failure import NOT_FOUND, Failure, invalid, unable
@@ -77,10 +77,19 @@ def create(session: Session, args: tuple[str, ...], **flags: Any) -> None:
 @_definition
 @click.option("--del-annotation", "deleted", multiple=True, metavar="KEY", help="Remove this annotation. Repeatable.")
 def update(session: Session, args: tuple[str, ...], deleted: tuple[str, ...], **flags: Any) -> None:
-    """Change an action, or create it. What no flag names stays as it is."""
-    name = session.name(args[0])
+    """Change an action, or create it.
+
+    What no flag names stays as it is. Without ACTION, --kind, --main and --native are said of the code that the action
+    has: its runtime or its function changes. --docker alone drops the code.
+    """
+    name, how = session.name(args[0]), _exec_flags(args, flags)
     body = _body(session, name, args, flags)
-    old = _existing(session, name)
+    keeps_code = "exec" not in body and how.change_code
+    old = _existing(session, name, code=keeps_code)
+    if keeps_code:
+        if old is None:
+            raise invalid(texts.ACTION_AND_CODE)
+        body["exec"] = changed_exec(old.get("exec") or {}, how)
     _set_annotations(body, old, flags)
     removed = (*deleted, *removed_secret(body.get("annotations", []), (old or {}).get("annotations"), flags["web_secure"]))
     if removed:
@@ -91,29 +100,33 @@ def update(session: Session, args: tuple[str, ...], deleted: tuple[str, ...], **
 
 def _body(session: Session, name: QualifiedName, args: tuple[str, ...], flags: dict[str, Any]) -> dict[str, Any]:
     """What a PUT carries, as far as the flags tell."""
-    artifact = args[1] if len(args) > 1 else None
+    how = _exec_flags(args, flags)
     body: dict[str, Any] = {"namespace": name.namespace, "name": name.path}
     parameters = as_key_values(flags["params"], flags["param_files"])
     annotations = as_key_values(flags["annotations"], flags["annotation_files"])
     if flags["copy"]:
-        if artifact is None:
+        if how.artifact is None:
             raise invalid(texts.ACTION_AND_CODE)
-        source = entities.fetch(session, "action", session.name(artifact), {"code": True})
-        body["exec"] = source.get("exec")
+        source = entities.fetch(session, "action", session.name(how.artifact), {"code": True})
+        body["exec"] = changed_exec(source.get("exec") or {}, how)
         parameters += source.get("parameters") or []
         annotations += source.get("annotations") or []
     else:
-        words = {key: flags[key] for key in ("kind", "docker", "main", "native", "sequence")}
-        body["exec"] = exec_of(ExecFlags(artifact, **words), session.properties.namespace)
+        body["exec"] = exec_of(how, session.properties.namespace)
     body |= {"annotations": annotations, "parameters": parameters}
     body["limits"] = {key: flags[key] for key in _LIMITS if flags[key] is not None}
     return {key: value for key, value in body.items() if value}
 
 
-def _existing(session: Session, name: QualifiedName) -> dict[str, Any] | None:
+def _exec_flags(args: tuple[str, ...], flags: dict[str, Any]) -> ExecFlags:
+    words = {key: flags[key] for key in ("kind", "docker", "main", "native", "sequence")}
+    return ExecFlags(args[1] if len(args) > 1 else None, **words)
+
+
+def _existing(session: Session, name: QualifiedName, *, code: bool) -> dict[str, Any] | None:
     try:
         with unable(f"Unable to get action '{name.path}'"):
-            return session.client.get(entities.route("action", name), {"code": False}, namespace=name.namespace)
+            return session.client.get(entities.route("action", name), {"code": code}, namespace=name.namespace)
     except Failure as failure:
         if failure.code != NOT_FOUND:
             raise

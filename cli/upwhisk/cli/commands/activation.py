@@ -24,7 +24,9 @@ from upwhisk.cli.options import (
 )
 from upwhisk.cli.output import as_json, as_table, bold
 from upwhisk.cli.placed import node_rows, placement_text
+from upwhisk.cli.qualified import QualifiedName, scope
 from upwhisk.cli.session import Session
+from upwhisk.cli.wskprops import DEFAULT_NAMESPACE
 
 activation = group("activation", "Look at what ran: records, logs, results.")
 FIELDS = (
@@ -60,8 +62,21 @@ def _with_latest(session: Session, args: tuple[str, ...], last: bool, what: str)
     return (str(rows[0]["activationId"]), *args)
 
 
+def _chosen(session: Session, args: tuple[str, ...], last: bool, what: str, most: int = 1) -> tuple[str, ...]:
+    """The id to look at, and at most `most` arguments in all."""
+    args = counted(_with_latest(session, args, last, what), 1, most, texts.ACTIVATION_ID)
+    if not args[0]:  # that would be the list's address
+        raise Failure(f"Invalid argument(s). {texts.ACTIVATION_ID}", usage=True)
+    return args
+
+
+def _whose(args: tuple[str, ...]) -> QualifiedName:
+    """Whose activations, and of which action. As with `wsk` the namespace that the properties name plays no part."""
+    return scope(args[0], DEFAULT_NAMESPACE) if args else QualifiedName(DEFAULT_NAMESPACE, "")
+
+
 @command(activation, "list", "activation list", "activation list hello --limit 5")
-@arguments("[ACTION_NAME]", 0, 1, texts.ONLY_NAMESPACE, names=("actions",))
+@arguments("[/NAMESPACE | ACTION_NAME]", 0, 1, texts.ONLY_NAMESPACE, names=("actions",))
 @with_paging
 @click.option("-f", "--full", is_flag=True, help="Show whole records.")
 @click.option("--since", type=int, metavar="MS", help="Started at this time or later; milliseconds since 1970.")
@@ -70,10 +85,10 @@ def list_(
     session: Session, args: tuple[str, ...], limit: int, skip: int, full: bool, since: int | None, upto: int | None
 ) -> None:
     """List activations, newest first."""
-    name = session.name(args[0]).path if args else ""
-    query = {"limit": limit, "skip": skip, "name": name or None, "since": since or None, "upto": upto or None}
-    with unable(texts.no_list("activations", session.properties.namespace)):
-        rows = session.client.rows("activations", {**query, "docs": True if full else None})
+    name = _whose(args)
+    query = {"limit": limit, "skip": skip, "name": name.path or None, "since": since, "upto": upto}
+    with unable(texts.no_list("activations", name.namespace)):
+        rows = session.client.rows("activations", {**query, "docs": True if full else None}, namespace=name.namespace)
     output = session.output
     if output.form == "table":
         output.data([activation_cells(row) for row in rows])
@@ -92,7 +107,7 @@ def list_(
 @click.option("-g", "--logs", is_flag=True, help="Its log lines alone, without time and stream.")
 def get(session: Session, args: tuple[str, ...], last: bool, summary: bool, logs: bool) -> None:
     """Show the record of an activation, or one field of it."""
-    args = counted(_with_latest(session, args, last, "Unable to get activation"), 1, 2, texts.ACTIVATION_ID)
+    args = _chosen(session, args, last, "Unable to get activation", most=2)
     activation_id, field = args[0], args[1] if len(args) > 1 else ""
     if field:
         check_field(field, FIELDS)
@@ -131,7 +146,7 @@ def _print_logs(session: Session, lines: list[str], *, strip: bool) -> None:
 @click.option("-r", "--strip", is_flag=True, help="Without time and stream.")
 def logs(session: Session, args: tuple[str, ...], last: bool, strip: bool) -> None:
     """Print what an activation wrote to its output."""
-    args = counted(_with_latest(session, args, last, "Unable to get logs for activation"), 1, 1, texts.ACTIVATION_ID)
+    args = _chosen(session, args, last, "Unable to get logs for activation")
     with unable(f"Unable to get logs for activation '{args[0]}'", _HINTS):
         data = session.client.get(f"activations/{args[0]}/logs")
     _print_logs(session, data.get("logs") or [], strip=strip)
@@ -142,7 +157,7 @@ def logs(session: Session, args: tuple[str, ...], last: bool, strip: bool) -> No
 @_with_last
 def result(session: Session, args: tuple[str, ...], last: bool) -> None:
     """Print what an activation returned."""
-    args = counted(_with_latest(session, args, last, "Unable to get result for activation"), 1, 1, texts.ACTIVATION_ID)
+    args = _chosen(session, args, last, "Unable to get result for activation")
     with unable(f"Unable to get result for activation '{args[0]}'", _HINTS):
         data = session.client.get(f"activations/{args[0]}/result")
     session.output.data(data.get("result"))
@@ -153,7 +168,7 @@ def result(session: Session, args: tuple[str, ...], last: bool) -> None:
 @_with_last
 def why(session: Session, args: tuple[str, ...], last: bool) -> None:
     """Show where an activation was placed, and why not elsewhere."""
-    args = counted(_with_latest(session, args, last, "Unable to explain activation"), 1, 1, texts.ACTIVATION_ID)
+    args = _chosen(session, args, last, "Unable to explain activation")
     with unable(f"Unable to explain activation '{args[0]}'", _WHY_HINTS):
         found = session.client.own(f"activations/{args[0]}/why")
     output = session.output
@@ -168,7 +183,7 @@ def why(session: Session, args: tuple[str, ...], last: bool) -> None:
 
 
 @command(activation, "poll", "activation poll", "activation poll hello --since-minutes 5 --exit 60")
-@arguments("[ACTION_NAME]", 0, 1, texts.ONLY_NAMESPACE, names=("actions",))
+@arguments("[/NAMESPACE | ACTION_NAME]", 0, 1, texts.ONLY_NAMESPACE, names=("actions",))
 @click.option("-e", "--exit", "exit_s", type=click.IntRange(0), default=0, metavar="SECONDS", help="Stop after this long.")
 @click.option("--since-seconds", type=click.IntRange(0), default=0, metavar="N", help="Begin this long ago.")
 @click.option("--since-minutes", type=click.IntRange(0), default=0, metavar="N", help="Begin this long ago.")
@@ -177,5 +192,4 @@ def why(session: Session, args: tuple[str, ...], last: bool) -> None:
 def poll(session: Session, args: tuple[str, ...], exit_s: int, **since: int) -> int:
     """Print the logs of activations as they end, until Ctrl-C."""
     minutes = since["since_minutes"] + 60 * (since["since_hours"] + 24 * since["since_days"])
-    name = session.name(args[0]).path if args else ""
-    return follow(session, PollSettings(name, since["since_seconds"] + 60 * minutes, exit_s))
+    return follow(session, PollSettings(_whose(args), since["since_seconds"] + 60 * minutes, exit_s))

@@ -12,6 +12,7 @@ from upwhisk.cli import admin_channel
 from upwhisk.cli.admin_channel import Result, Where
 from upwhisk.cli.failure import Failure
 from upwhisk.cli.options import Function, WskCommand, command, group
+from upwhisk.cli.output import print_hint
 from upwhisk.cli.session import Session
 
 admin = group("admin", "Users, limits, backup: for who runs the platform.")
@@ -28,7 +29,8 @@ _MAX_EXIT = 255
 def _with_data(function: Function) -> Function:
     """Gives the command a `where`: a data folder, or the documents of a fleet."""
     data = click.option("--data", type=click.Path(file_okay=False, path_type=Path), envvar="UPWHISK_DATA", metavar="DIR",
-                        help="The platform's data folder. [default: ~/.local/share/upwhisk]")
+                        help="The platform's data folder. [default: the one that holds the file of WSK_CONFIG_FILE, if a platform's data "
+                             "are there, else ~/.local/share/upwhisk]")
     config = click.option("--config", type=click.Path(dir_okay=False, path_type=Path), envvar="UPWHISK_CONFIG",
                           metavar="FILE", help="Its settings file (TOML), if it has one.")
     fleet = click.option("--fleet", is_flag=True, help="The fleet that --config describes, instead of a data folder.")
@@ -50,6 +52,8 @@ def _tell(session: Session, result: Result, *, silent: bool = False) -> int:
         session.output.data({"text": result.text, "code": result.code} if result.data is None else result.data)
     elif not (silent and result.code == 0):
         session.output.text(result.text)
+    if result.hint:
+        print_hint(result.hint)
     return min(result.code, _MAX_EXIT)
 
 

@@ -45,7 +45,7 @@ def list_all(session: Session, args: tuple[str, ...], by_name: bool) -> None:
 
 
 def _show(session: Session, args: tuple[str, ...], *, by_name: bool) -> None:
-    name = session.name(args[0]) if args else QualifiedName(session.properties.namespace, "")
+    name = session.scope(args[0]) if args else QualifiedName(session.properties.namespace, "")
     if name.path:
         raise Failure(f"Invalid argument(s): {args[0]}. {texts.ONLY_NAMESPACE}", usage=True, hint="written /NAMESPACE")
     shown = "default" if name.namespace == "_" else name.namespace

@@ -11,8 +11,10 @@ from typing import Any, Final, NoReturn
 
 import click
 
+from upwhisk.cli import texts
 from upwhisk.cli.failure import ClientError, Failure
 from upwhisk.cli.output import as_json, print_error
+from upwhisk.cli.qualified import QualifiedName
 from upwhisk.cli.session import Session
 
 INTERVAL_S: Final = 2.0
@@ -22,9 +24,10 @@ _REFUSED: Final = frozenset({401, 403, 404})
 
 @dataclass(frozen=True, slots=True)
 class PollSettings:
-    """`back_s` 0: begin after the newest activation there is. `exit_s` 0: go on until a signal."""
+    """`name`: whose activations, and of which action. `back_s` 0: begin after the newest activation there is.
+    `exit_s` 0: go on until a signal."""
 
-    name: str = ""
+    name: QualifiedName
     back_s: int = 0
     exit_s: int = 0
 
@@ -67,21 +70,22 @@ def _beginning(session: Session, settings: PollSettings) -> int:
     if settings.back_s:
         return now - settings.back_s * 1000
     try:
-        rows = session.client.rows("activations", {"docs": True, "limit": 1, "skip": 0})
+        rows = session.client.rows("activations", {"docs": True, "limit": 1, "skip": 0}, namespace=settings.name.namespace)
     except ClientError as error:
-        _give_up_if_refused(error)
+        _give_up_if_refused(error, settings.name)
         return now
     return int(rows[0].get("start", 0)) + 1 if rows else 0
 
 
-def _give_up_if_refused(error: ClientError) -> None:
+def _give_up_if_refused(error: ClientError, name: QualifiedName) -> None:
     """Errors that pass are waited out; a wrong key does not."""
     if error.status in _REFUSED:
-        raise Failure(error.text, error.code, usage=error.usage, hint=error.hint)
+        text = f"{texts.no_list('activations', name.namespace)}: {error.text}"
+        raise Failure(text, error.code, usage=error.usage, hint=error.hint)
 
 
 class _Follower:
-    def __init__(self, session: Session, name: str, since: int) -> None:
+    def __init__(self, session: Session, name: QualifiedName, since: int) -> None:
         self._session = session
         self._name = name
         self._since = since
@@ -98,13 +102,13 @@ class _Follower:
             time.sleep(left)
 
     def _fetch(self) -> list[dict[str, Any]]:
-        query = {"docs": True, "limit": 0, "skip": 0, "since": self._since or None, "name": self._name or None}
+        query = {"docs": True, "limit": 0, "skip": 0, "since": self._since or None, "name": self._name.path or None}
         try:
-            rows = self._session.client.rows("activations", query)
+            rows = self._session.client.rows("activations", query, namespace=self._name.namespace)
             self._is_out_of_reach = False
             return rows
         except ClientError as error:
-            _give_up_if_refused(error)
+            _give_up_if_refused(error, self._name)
             if not self._is_out_of_reach:
                 print_error(f"{error.text}; trying again every {INTERVAL_S:g} s")
             self._is_out_of_reach = True

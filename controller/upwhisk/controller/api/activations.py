@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from upwhisk.common.errors import BadRequest, Conflict, NotFound
+from upwhisk.common.errors import BadRequest, Conflict, HttpError, NotFound
 from upwhisk.common.ids import ActivationId, is_activation_id
 from upwhisk.common.model.activation import Response
 from upwhisk.common.spi.store import ActivationQuery
@@ -130,10 +130,15 @@ class LiveApi:
         id_ = activation_id(request.parameters[0])
         namespace, live = request.identity.namespace, self._services.live
         if not await live.cancel(namespace, id_):
-            if live.live(namespace, id_) is None:
-                raise NotFound()
-            raise Conflict("The activation is on a node already; only what waits can be cancelled.")
+            raise await self._not_cancelled(namespace, id_)
         return json_reply({"activationId": id_, "cancelled": True})
+
+    async def _not_cancelled(self, namespace: str, id_: ActivationId) -> HttpError:
+        if self._services.live.live(namespace, id_) is not None:
+            return Conflict("The activation is on a node already; only what waits can be cancelled.")
+        if await self._services.activations.get(namespace, id_) is not None:
+            return Conflict("The activation has ended; only what waits can be cancelled.")
+        return NotFound()
 
 
 def activation_id(text: str) -> ActivationId:
