@@ -91,7 +91,8 @@ def run(arguments: Sequence[str]) -> int:
 def _unwritten(error: OSError) -> int:
     """Most likely a full disk below the output; what is left of it is not tried again when the interpreter ends."""
     try:
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     print_error(f"{error.strerror or error}" + (f": '{error.filename}'" if error.filename else ""))
