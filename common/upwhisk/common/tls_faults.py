@@ -27,12 +27,14 @@ _REFUSALS = ("CERTIFICATE", "UNKNOWN_CA", "ACCESS_DENIED", "DECRYPT_ERROR", "HAN
 """Alerts of a service that looked at our certificate. With TLS 1.2 the last is what it says when there is none; with 1.3 all
 of them come after the handshake, as answers to the first request."""
 
+_CUT = (ssl.SSLEOFError, ssl.SSLZeroReturnError)
+
 
 def tls_fault(error: BaseException | None) -> TlsFault | None:
-    """Of what a client library raised, whatever it wrapped it in; None where TLS had no part in it."""
+    """Of what a client library raised, whatever it wrapped it in; None where TLS had no part in it, or was just cut."""
     found = None
     while error is not None:
-        if isinstance(error, ssl.SSLError):  # aiohttp's own are, too: TLS's words are in the deepest
+        if isinstance(error, ssl.SSLError) and not isinstance(error, _CUT):  # aiohttp's own are, too: TLS's words are in the deepest
             found = _fault(error)
         error = _beneath(error)
     return found

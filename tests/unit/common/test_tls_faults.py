@@ -102,6 +102,17 @@ async def test_a_certificate_of_ours_that_is_refused(
     assert "unknown ca" in text
 
 
+@pytest.mark.parametrize("service", [kafka, consul, docker, docker_images])
+async def test_a_refusal_that_is_lost_with_the_connection(
+    service: Service, authority: Authority, stranger: Authority
+) -> None:
+    """The first request crosses the alert on its way, and all that a client sees is a reset."""
+    with tls_listener(authority, "1.3", deaf=True) as port:
+        setting, text = await refusal(service, port, Files(authority.ca, stranger.sign("foreign")))
+    assert setting == f"{_section(service)}.cert_file"
+    assert "unknown ca" in text
+
+
 @both_versions
 @pytest.mark.parametrize("service", [kafka, consul])
 async def test_a_certificate_that_is_wanted(service: Service, version: str, authority: Authority) -> None:

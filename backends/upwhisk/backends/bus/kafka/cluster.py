@@ -12,12 +12,13 @@ from aiokafka.protocol.metadata import MetadataRequest
 
 from upwhisk.backends.bus.kafka.deadlines import Deadlines
 from upwhisk.backends.bus.kafka.link import CLOSED, Link, Unreachable
-from upwhisk.backends.bus.kafka.security import connection_options, fault_of
+from upwhisk.backends.bus.kafka.security import connection_options, fault_of, setting_of
 from upwhisk.common.errors import ConfigurationError
 from upwhisk.common.resource import Resource
 from upwhisk.common.retry import Backoff
 from upwhisk.common.settings import KafkaSettings
 from upwhisk.common.tasks import TaskOwner
+from upwhisk.common.tls_probe import probed_fault
 
 log = structlog.get_logger(__name__)
 
@@ -67,8 +68,6 @@ class Cluster(Resource):
         reason = self.trouble or ", ".join(self._settings.bootstrap)
         if CLOSED in reason:
             reason += f"; kafka.security is '{self._settings.security}': is that what is spoken there?"
-            if self._settings.security.endswith("ssl"):  # the alert that says so can be lost with the connection
-                reason += " Does the broker want a certificate (kafka.cert_file)?"
         return f"no broker answers within {self._deadlines.start:g} s ({reason})"
 
     async def _first_contact(self) -> None:
@@ -79,11 +78,19 @@ class Cluster(Resource):
                 self.trouble = None
                 return
             except Unreachable as error:
-                fault = fault_of(error, self._settings)
+                fault = await self._fault(error)
                 if fault is not None:
                     raise fault from None
                 self.trouble = error.text
             await asyncio.sleep(backoff.next_s())
+
+    async def _fault(self, error: Unreachable) -> ConfigurationError | None:
+        fault = fault_of(error, self._settings)
+        if fault is not None or CLOSED not in error.text:
+            return fault
+        host, port = list(self._seeds.values())[-1]  # whose failure it is
+        found = await asyncio.to_thread(probed_fault, error, host, port, self._options.get("ssl_context"))
+        return None if found is None else setting_of(found, self._settings)
 
     async def aclose(self) -> None:
         await self._tasks.aclose(grace_s=0.0)

@@ -10,7 +10,7 @@ from aiokafka import errors
 
 from upwhisk.common.errors import ConfigurationError
 from upwhisk.common.settings import KafkaSettings
-from upwhisk.common.tls_faults import Side, tls_fault
+from upwhisk.common.tls_faults import Side, TlsFault, tls_fault
 
 
 def connection_options(settings: KafkaSettings) -> dict[str, Any]:
@@ -60,17 +60,18 @@ def _unreadable(setting: str, file: str, error: Exception) -> ConfigurationError
 
 def fault_of(error: BaseException | None, settings: KafkaSettings) -> ConfigurationError | None:
     """The setting to mend if a first connection failed so; None if the broker just does not answer."""
-    found = _tls_fault(error, settings)
-    while error is not None and found is None:
+    over_tls = tls_fault(error)
+    if over_tls is not None:
+        return setting_of(over_tls, settings)
+    while error is not None:
         found = _fault(error, settings)
+        if found is not None:
+            return found
         error = error.__cause__
-    return found
+    return None
 
 
-def _tls_fault(error: BaseException | None, settings: KafkaSettings) -> ConfigurationError | None:
-    found = tls_fault(error)
-    if found is None:
-        return None
+def setting_of(found: TlsFault, settings: KafkaSettings) -> ConfigurationError:
     match found.side:
         case Side.THEIRS:
             return ConfigurationError("kafka.ca_file", f"the broker's certificate is refused: {found.why}")

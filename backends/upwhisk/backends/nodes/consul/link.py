@@ -17,7 +17,8 @@ from consul.exceptions import ACLDisabled, ACLPermissionDenied, ConsulException
 from upwhisk.common.errors import ConfigurationError, Unavailable
 from upwhisk.common.secret_file import read_secret
 from upwhisk.common.settings import ConsulSettings
-from upwhisk.common.tls_faults import Side, TlsFault, tls_fault
+from upwhisk.common.tls_faults import Side, TlsFault
+from upwhisk.common.tls_probe import probed_fault
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
@@ -25,6 +26,7 @@ T = TypeVar("T")
 ASK_S = 2.0
 """A registry that takes longer is as good as away: heartbeats are a few seconds apart."""
 _START_S = 10.0
+_PORT = 8500
 _WITHOUT_SERVERS = ("No cluster leader", "No known Consul servers", "rpc error", "Not ready to serve consistent reads")
 """What an agent says that is there but cannot reach who keeps the state."""
 
@@ -46,7 +48,7 @@ class _Client(consul.aio.Consul):  # type: ignore[misc]
     def __init__(self, settings: ConsulSettings, token: str, context: ssl.SSLContext | None) -> None:
         self._context = context
         parts = urlsplit(settings.url)
-        super().__init__(host=parts.hostname, port=parts.port or 8500, scheme=parts.scheme)
+        super().__init__(host=parts.hostname, port=parts.port or _PORT, scheme=parts.scheme)
         self.token = (
             token or None
         )  # not as an argument: CONSUL_HTTP_TOKEN in the environment would win over it
@@ -73,13 +75,16 @@ class Link:
             raise ConfigurationError(
                 "consul.url", f"'{self._settings.url}' is no address of the form http://host:port"
             )
-        self._client = _Client(self._settings, token_of(self._settings), tls_of(self._settings))
+        context = tls_of(self._settings)
+        self._client = _Client(self._settings, token_of(self._settings), context)
         try:
             async with asyncio.timeout(_START_S):
                 await self._greet(self._client)
         except (TimeoutError, aiohttp.ClientError, OSError, ConsulException) as error:
             await self.close()
-            raise ConfigurationError(*self._explain(error)) from None
+            probing = None if isinstance(error, ConsulException) else context  # it answered
+            found = await asyncio.to_thread(probed_fault, error, parts.hostname, parts.port or _PORT, probing)
+            raise ConfigurationError(*self._explain(error, found)) from None
         self.problem = None
 
     async def _greet(self, client: _Client) -> None:
@@ -126,17 +131,13 @@ class Link:
         self.problem = f"Consul at {self._settings.url}: {reason}"
         return Unavailable(f"The node registry cannot be reached: {reason}.")
 
-    def _explain(self, error: BaseException) -> tuple[str, str]:
+    def _explain(self, error: BaseException, found: TlsFault | None) -> tuple[str, str]:
         where = f"Consul at {self._settings.url}"
         if isinstance(error, ACLDisabled | ACLPermissionDenied):
             return "consul.token_file", f"{where} refuses the token: {error}"
-        found = tls_fault(error)
         if found is not None:
             return self._explain_tls(where, found)
-        doubt = ""
-        if urlsplit(self._settings.url).scheme == "https" and not isinstance(error, TimeoutError):
-            doubt = "; does it want a certificate (consul.cert_file)?"  # its alert can be lost with the connection
-        return "consul.url", f"{where} does not answer ({str(error) or type(error).__name__}){doubt}"
+        return "consul.url", f"{where} does not answer ({str(error) or type(error).__name__})"
 
     def _explain_tls(self, where: str, found: TlsFault) -> tuple[str, str]:
         match found.side:

@@ -76,7 +76,7 @@ class Engine(Resource):
             await self.info()
         except ContainerError as error:
             await self.aclose()
-            raise unusable(self.endpoint, error) from None
+            raise await asyncio.to_thread(unusable, self.endpoint, error) from None
 
     async def aclose(self) -> None:
         client, self._client = self._client, None

@@ -100,7 +100,7 @@ class DockerFactory(ContainerFactory):
             await self._start()
         except ContainerError as error:  # an engine that dies, hangs or says no after its first answer
             await self.aclose()
-            raise unusable(self._engine.endpoint, error) from None
+            raise await asyncio.to_thread(unusable, self._engine.endpoint, error) from None
         except BaseException:
             await self.aclose()
             raise

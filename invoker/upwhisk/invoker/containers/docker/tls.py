@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ssl
+from urllib.parse import urlsplit
 
 from upwhisk.common.errors import ConfigurationError, ContainerError
-from upwhisk.common.tls_faults import Side, tls_fault
+from upwhisk.common.tls_faults import Side, TlsFault, tls_fault
+from upwhisk.common.tls_probe import probed_fault
 from upwhisk.invoker.containers.docker.causes import cause_of
 from upwhisk.invoker.containers.docker.endpoint import Endpoint
 
@@ -24,8 +26,8 @@ def tls_context(endpoint: Endpoint) -> ssl.SSLContext:
 
 
 def unusable(endpoint: Endpoint, error: Exception) -> ConfigurationError:
-    """For the first questions to an engine, which decide whether a node can start."""
-    found = tls_fault(error)
+    """For the first questions to an engine, which decide whether a node can start. Blocking: asks once more over TLS."""
+    found = _probed(endpoint, error) if endpoint.is_tls else None
     if found is not None and found.side is Side.THEIRS:
         text = f"the certificate of the engine at {endpoint.url} is not trusted with {endpoint.ca_file}: {found.why}"
         return ConfigurationError("docker.ca_file", text)
@@ -34,6 +36,13 @@ def unusable(endpoint: Endpoint, error: Exception) -> ConfigurationError:
         return ConfigurationError("docker.cert_file", text)
     why = str(error) if isinstance(error, ContainerError) else cause_of(error)
     return ConfigurationError("docker.host", f"the container engine at {endpoint.url} cannot be used: {why}")
+
+
+def _probed(endpoint: Endpoint, error: Exception) -> TlsFault | None:
+    parts = urlsplit(endpoint.url)
+    if not parts.hostname or not parts.port:
+        return tls_fault(error)
+    return probed_fault(error, parts.hostname, parts.port, tls_context(endpoint))
 
 
 def _refused(setting: str, file: str, error: OSError) -> ConfigurationError:
