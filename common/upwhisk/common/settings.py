@@ -205,7 +205,9 @@ class DockerSettings(_Section, frozen=True):
     """How long the engine may take to create or start one container."""
     pull: Literal["missing", "never"] = "missing"
     """Whether images that actions name are fetched when the engine does not have them."""
-    pull_timeout_s: Seconds = 120.0
+    pull_timeout_s: Seconds = 100.0
+    """How long that may take, the wait for others of its namespace included. A controller counts on an answer 120 s after twice
+    the action's time limit."""
     image_root: Literal["read-only", "writable"] = "read-only"
     """`writable`: images that actions name get their own user and a layer to write to, which nothing bounds."""
 

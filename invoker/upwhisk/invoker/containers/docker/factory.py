@@ -11,7 +11,7 @@ from pathlib import Path
 
 import structlog
 
-from upwhisk.common.errors import ConfinementMissing, ContainerCreateFailed, ContainerError
+from upwhisk.common.errors import ConfinementMissing, ContainerCreateFailed, ContainerError, ImageUnfetched
 from upwhisk.common.ids import InstanceId
 from upwhisk.common.model.action import BLACKBOX
 from upwhisk.common.settings import DockerSettings
@@ -200,6 +200,11 @@ class DockerFactory(ContainerFactory):
 
     # -- containers -----------------------------------------------------------------------------------------------------
 
+    async def prepare(self, spec: ContainerSpec, namespace: str) -> None:
+        image = _named(spec)
+        if image is not None and self.abilities.images:  # else `create` says what is missing
+            await self._named.fetch(image, namespace)
+
     async def create(self, spec: ContainerSpec) -> Container:
         if self._maker is None:
             raise ContainerCreateFailed("the container factory is closed")
@@ -220,13 +225,13 @@ class DockerFactory(ContainerFactory):
     async def _make(self, maker: Maker, spec: ContainerSpec) -> DockerContainer | ContainerError:
         """Goes on to its end whoever gives up meanwhile, see `Maker.make`."""
         try:
-            try:
-                container = await maker.make(spec, await self._command(spec))
-            except ImageGone:
-                if spec.image is None:
-                    raise
-                self._named.forget(spec.image)
-                container = await maker.make(spec, await self._command(spec))
+            container = await maker.make(spec, await self._command(spec))
+        except ImageGone as error:
+            image = _named(spec)
+            if image is None:
+                return error
+            self._named.forget(image)
+            return ImageUnfetched(image)
         except ContainerError as error:
             return error
         self._containers[container.id] = container
@@ -234,10 +239,11 @@ class DockerFactory(ContainerFactory):
         return container
 
     async def _command(self, spec: ContainerSpec) -> Command:
-        if spec.kind == BLACKBOX and spec.image is not None and not is_skeleton(spec.image):
+        name = _named(spec)
+        if name is not None:
             if not self.abilities.images:
                 raise ContainerCreateFailed(_NO_NETWORKS)
-            image = await self._named.get(spec.image)
+            image = await self._named.have(name)
             writable = self._settings.image_root == "writable"
             return Command(image.name, volumes=image.volumes, writable=writable)
         known = self._images.get(spec.kind)
@@ -255,3 +261,8 @@ class DockerFactory(ContainerFactory):
         made = making.result()
         if isinstance(made, DockerContainer) and self._maker is not None:  # else closing destroys it
             self._tasks.start(made.destroy(), f"unwanted-{made.id[:12]}")
+
+
+def _named(spec: ContainerSpec) -> str | None:
+    """The image that an action names, if it is not ours."""
+    return spec.image if spec.kind == BLACKBOX and spec.image is not None and not is_skeleton(spec.image) else None
