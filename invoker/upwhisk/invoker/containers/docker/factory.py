@@ -203,7 +203,11 @@ class DockerFactory(ContainerFactory):
     async def prepare(self, spec: ContainerSpec, namespace: str) -> None:
         image = _named(spec)
         if image is not None and self.abilities.images:  # else `create` says what is missing
-            await self._named.fetch(image, namespace)
+            try:
+                await self._named.fetch(image, namespace)
+            except ContainerCreateFailed:
+                await self._watch.look_at_once()
+                raise
 
     async def create(self, spec: ContainerSpec) -> Container:
         if self._maker is None:
@@ -232,6 +236,9 @@ class DockerFactory(ContainerFactory):
                 return error
             self._named.forget(image)
             return ImageUnfetched(image)
+        except ContainerCreateFailed as error:
+            await self._watch.look_at_once()
+            return error
         except ContainerError as error:
             return error
         self._containers[container.id] = container
