@@ -110,8 +110,8 @@ class DockerFactory(ContainerFactory):
                 (*findings, f"the container engine has no image {prefix}/... of a runtime: {image_names.REMEDY}")
             )
         self._maker = Maker(self._workshop(info))
-        await self._try()
         networks, entered = {Network.NONE}, await asyncio.to_thread(may_enter)
+        await self._try(Network.API if entered else Network.NONE)
         if entered:
             networks.add(Network.API)
             findings = (*findings, *await self._outbound.start())
@@ -146,11 +146,12 @@ class DockerFactory(ContainerFactory):
             self._engine, around, self._folder.path, self._removals, self._outbound, self._network.api, remapped
         )
 
-    async def _try(self) -> None:
-        """One guest, to the moment it has its socket: whether engine, image and this process fit together."""
+    async def _try(self, network: Network) -> None:
+        """One guest, to the moment it has its socket: whether engine, image and this process fit together, and this process has
+        the rights for what is offered."""
         kind = next(iter(sorted(self._images)))
         try:
-            container = await self.create(ContainerSpec(kind, _TRIAL_MB, name="trial"))
+            container = await self.create(ContainerSpec(kind, _TRIAL_MB, network, name="trial"))
         except ContainerError as error:
             raise ConfinementMissing((str(error),)) from None
         assert isinstance(container, DockerContainer)
