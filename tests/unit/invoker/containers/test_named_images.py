@@ -198,6 +198,18 @@ async def test_nothing_is_fetched_when_that_is_forbidden(engine: Registries) -> 
     assert engine.pulls == []
 
 
+async def test_what_is_not_allowed_is_not_run_though_its_action_is_older(engine: Registries) -> None:
+    engine.here = {"a/x", "ghcr.io/x"}
+    images = NamedImages(cast(Engine, engine), PULL_S, ("ghcr.io",))
+    with structlog.testing.capture_logs() as said:
+        for step in (images.have("a/x"), images.fetch("a/x", "ns"), images.fetch("b/x", "ns")):
+            with pytest.raises(ImageMissing):
+                await step
+    assert engine.pulls == []
+    assert all(line["reason"].endswith("images may come from: ghcr.io") for line in said)
+    assert (await images.have("ghcr.io/x")).name == "ghcr.io/x"
+
+
 async def test_turns_are_forgotten_when_they_are_back() -> None:
     turns = Turns(of_one=1, at_once=2)
     await turns.take("a")

@@ -80,7 +80,8 @@ class DockerFactory(ContainerFactory):
         self._folder = InstanceFolder(run_dir, instance)
         self._engine = Engine(endpoint_of(settings, os.environ), settings.deadline_s)
         self._removals = Removals(self._engine)
-        self._named = NamedImages(self._engine, settings.pull_timeout_s if settings.pull != "never" else 0.0)
+        pull_s = settings.pull_timeout_s if settings.pull != "never" else 0.0
+        self._named = NamedImages(self._engine, pull_s, settings.registries)
         self._outbound = Outbound(instance, network.resolvers or resolvers(), network)
         self._watch = EngineWatch(self._engine)
         self._images: dict[str, RuntimeImage] = {}

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import structlog
 
 from upwhisk.common.errors import ContainerCreateFailed, ImageMissing, ImageUnfetched
 from upwhisk.common.tasks import TaskOwner
+from upwhisk.invoker.containers.docker import registries
 from upwhisk.invoker.containers.docker.engine import Engine, EngineAway, EngineRefused
 from upwhisk.invoker.containers.docker.fetching import Fetches
 from upwhisk.invoker.containers.docker.guest_config import volumes_of
@@ -28,19 +30,21 @@ class NamedImage:
 
 
 class NamedImages:
-    """`pull_s` 0: never fetch."""
+    """`pull_s` 0: never fetch. `registries`: where images may come from; an action may be older than that."""
 
-    def __init__(self, engine: Engine, pull_s: float) -> None:
+    def __init__(self, engine: Engine, pull_s: float, registries: Sequence[str] = ()) -> None:
         self._engine = engine
         self._pull_s = pull_s
+        self._registries = registries
         self._known: OrderedDict[str, NamedImage] = OrderedDict()
         self._getting: dict[tuple[str, str], asyncio.Task[NamedImage | Exception]] = {}
         self._tasks = TaskOwner("docker.images", bound=4096)
         self._fetches = Fetches(engine, pull_s)
 
     async def have(self, name: str) -> NamedImage:
-        """For a container that is made now: `ImageUnfetched` if it has to be fetched first, `ContainerCreateFailed` if the
-        engine does not answer."""
+        """For a container that is made now: `ImageUnfetched` if it has to be fetched first, `ImageMissing` if it never can be,
+        `ContainerCreateFailed` if the engine does not answer."""
+        self._refuse(name)
         known = self._recall(name)
         if known is not None:
             return known
@@ -57,6 +61,7 @@ class NamedImages:
     async def fetch(self, name: str, namespace: str) -> NamedImage:
         """`ImageMissing` if it cannot be had, `ContainerCreateFailed` if the engine does not answer. Within `pull_s`, and
         some seconds for an engine that does not answer."""
+        self._refuse(name)
         known = self._recall(name)
         if known is not None:
             return known
@@ -69,6 +74,11 @@ class NamedImages:
     def forget(self, name: str) -> None:
         """The engine said that it has it no more."""
         self._known.pop(name, None)
+
+    def _refuse(self, name: str) -> None:
+        refused = registries.refusal(name, self._registries)
+        if refused is not None:
+            raise self._missing(name, refused)
 
     def _recall(self, name: str) -> NamedImage | None:
         known = self._known.get(name)
