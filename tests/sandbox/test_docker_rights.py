@@ -37,26 +37,28 @@ UNIT, DROP_IN = "upwhisk-invoker.service", "docker.conf"
 
 
 @pytest.mark.parametrize(
-    ("rights", "expected"),
+    ("rights", "kind", "expected"),
     [
-        (_shipped(UNIT), "CAP_SYS_PTRACE is missing"),
-        ("-sys_nice", "CAP_SYS_NICE is missing"),
-        (_shipped(UNIT, DROP_IN), STARTED),
+        (_shipped(UNIT), "dedicated", "CAP_SYS_PTRACE is missing"),
+        (_shipped(UNIT), "harvest", "CAP_SYS_NICE is missing"),
+        ("-sys_nice", "dedicated", STARTED),
+        (_shipped(UNIT, DROP_IN), "harvest", STARTED),
     ],
-    ids=["unit", "no nice", "unit with drop-in"],
+    ids=["unit", "unit of a harvest node", "what is not needed", "unit with drop-in"],
 )
-def test_a_right_that_is_missing_is_named_at_the_start(docker_kit: DockerKit, rights: str, expected: str) -> None:
+def test_a_right_that_is_missing_is_named_at_the_start(
+    docker_kit: DockerKit, rights: str, kind: str, expected: str
+) -> None:
     folder, host = str(docker_kit.run_dir), docker_kit.host
-    command = ["setpriv", "--inh-caps=-all", f"--bounding-set={rights}", sys.executable, __file__, folder, host]
+    command = ["setpriv", "--inh-caps=-all", f"--bounding-set={rights}", sys.executable, __file__, folder, host, kind]
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "tests")}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert expected in done.stdout, done.stdout + done.stderr
 
 
-async def start(run_dir: str, host: str) -> None:
-    """On a node that has an owner."""
+async def start(run_dir: str, host: str, kind: str) -> None:
     try:
-        async with make_docker_factory(Path(run_dir), settings_of(host), GuestBounds(idle=True)):
+        async with make_docker_factory(Path(run_dir), settings_of(host), GuestBounds(idle=kind == "harvest")):
             print(STARTED)
     except ConfinementMissing as error:
         print(error)
