@@ -14,9 +14,12 @@ from compose.files import ROOT, leaves
 
 from upwhisk.common.settings import ServerSettings
 from upwhisk.common.settings_file import load_settings
+from upwhisk.invoker.containers.docker.rights import NO_NICE, NO_PTRACE
 
 FOLDER = ROOT / "compose/systemd"
 UNITS = sorted(FOLDER.glob("*.service"))
+DOCKER = FOLDER / "docker.conf"
+WITH_GUESTS = [unit for unit in UNITS if unit.stem != "upwhisk-controller"]
 
 
 def _values(unit: Path, key: str) -> list[str]:
@@ -60,10 +63,41 @@ def test_its_settings_name_the_credentials_that_it_hands_over(unit: Path) -> Non
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.stem)
 def test_systemd_reads_it(unit: Path, tmp_path: Path) -> None:
+    assert _verified(unit, tmp_path, "") == (0, "")
+
+
+# -- the drop-in for Docker -------------------------------------------------------------------------------------------
+
+
+def _rights(file: Path) -> set[str]:
+    return {name for value in _values(file, "CapabilityBoundingSet") for name in value.split()}
+
+
+@pytest.mark.parametrize("unit", WITH_GUESTS, ids=lambda unit: unit.stem)
+def test_the_rights_that_docker_alone_needs_are_in_its_drop_in(unit: Path) -> None:
+    """They are those whose want a start is refused for; who does not use Docker does not have them."""
+    named = set(re.findall(r"CAP_[A-Z_]+", NO_PTRACE + NO_NICE))
+    assert _rights(DOCKER) == named == {"CAP_SYS_PTRACE", "CAP_SYS_NICE"}
+    assert not _rights(unit) & named
+    assert DOCKER.relative_to(ROOT).as_posix() in NO_PTRACE
+    installed = f"compose/systemd/{DOCKER.name} /etc/systemd/system/upwhisk-invoker.service.d/{DOCKER.name}"
+    assert installed in (ROOT / "docs/systemd.md").read_text()
+
+
+@pytest.mark.parametrize("unit", WITH_GUESTS, ids=lambda unit: unit.stem)
+def test_systemd_reads_the_drop_in(unit: Path, tmp_path: Path) -> None:
+    assert _verified(unit, tmp_path, DOCKER.read_text()) == (0, "")
+    assert "Nonsense" in _verified(unit, tmp_path, DOCKER.read_text() + "Nonsense=1\n")[1], "it is the drop-in that is read"
+
+
+def _verified(unit: Path, folder: Path, drop_in: str) -> tuple[int, str]:
     analyze = shutil.which("systemd-analyze")
     if analyze is None:
         pytest.skip("systemd-analyze is not installed (Debian: systemd)")
     text = unit.read_text().replace("/opt/upwhisk/bin/upwhisk", sys.executable)  # the command has to be there
-    (tmp_path / unit.name).write_text(text)
-    done = subprocess.run([analyze, "verify", tmp_path / unit.name], capture_output=True, text=True, timeout=60, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
+    (folder / unit.name).write_text(text)
+    if drop_in:
+        (folder / f"{unit.name}.d").mkdir(exist_ok=True)
+        (folder / f"{unit.name}.d/docker.conf").write_text(drop_in)
+    done = subprocess.run([analyze, "verify", folder / unit.name], capture_output=True, text=True, timeout=60, check=False)
+    return done.returncode, done.stderr

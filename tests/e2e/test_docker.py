@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from fakes.running import Running
 from sandbox.docker_guests import PREFIX, containers_of
 
+from upwhisk.invoker.containers.namespaces import run_in_network
 from upwhisk.runtimes.installation import RuntimeInstallation
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.external_service, pytest.mark.timeout(240)]
@@ -89,6 +91,54 @@ def test_an_image_that_nobody_has_is_told_to_its_author(standalone: Running) -> 
     assert status == 502
     assert answer["response"]["status"] == "action developer error"
     assert answer["response"]["result"] == {"error": f"Failed to pull container image '{MISSING}'."}
+
+
+@pytest.fixture
+def silent_registry(docker_host: str) -> Iterator[socket.socket]:
+    """Takes connections of the engine, whose network namespace is its own, and says nothing."""
+    pid_file = Path(docker_host.removeprefix("unix://")).with_name("docker.pid")
+    if not pid_file.exists():
+        pytest.skip("the engine is not ours")
+    with open(f"/proc/{pid_file.read_text().strip()}/ns/net") as namespace:
+        listener = run_in_network(namespace.fileno(), lambda: socket.create_server(("127.0.0.1", 0)))
+    with listener:
+        listener.settimeout(20)
+        yield listener
+
+
+def test_a_registry_that_hangs_holds_up_no_other_start(standalone: Running, silent_registry: socket.socket) -> None:
+    """More images of it than the node starts at once, and a start that no prewarmed container serves."""
+    with silent_registry as registry:
+        images = [f"127.0.0.1:{registry.getsockname()[1]}/x{n}" for n in range(6)]
+        for n, image in enumerate(images):
+            standalone.deploy(f"hangs-{n}", CODE["python"], "blackbox", exec={"image": image})
+            assert standalone.invoke(f"hangs-{n}", None, "")[0] == 202
+        with registry.accept()[0]:
+            standalone.deploy("apart", CODE["python"], annotations=[{"key": "network", "value": "none"}])
+            began = time.monotonic()
+            status, answer = standalone.invoke("apart", {"n": 7})
+            assert (status, answer["response"]["result"]) == (200, {"n": 8})
+            assert time.monotonic() - began < 8
+            ours = next(a["value"] for a in standalone.record(answer["activationId"])["annotations"] if a["key"] == "upwhisk")
+            assert ours["start"] == "cold"
+
+
+def test_images_come_from_registries_that_are_allowed(
+    docker_host: str, docker_runtimes: dict[str, RuntimeInstallation], platforms: Platforms
+) -> None:
+    variables = {
+        "UPWHISK_DOCKER_HOST": docker_host,
+        "UPWHISK_DOCKER_IMAGE_PREFIX": PREFIX,
+        "UPWHISK_DOCKER_REGISTRIES": "ghcr.io/acme,127.0.0.1:9",
+    }
+    platform = platforms("data", variables, "--containers", "docker").start()
+    for image, expected in ((MISSING, 200), ("me/mine", 400)):
+        body = {"exec": {"kind": "blackbox", "image": image, "code": CODE["python"]}}
+        status, answer = platform.call("PUT", "/_/actions/mine?overwrite=true", body)
+        assert status == expected
+        if status == 400:
+            assert answer["error"].endswith("images may come from: ghcr.io/acme, 127.0.0.1:9")
+    assert platform.stop() == 0
 
 
 def test_kinds_are_those_with_images(

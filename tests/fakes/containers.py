@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
-from upwhisk.common.errors import ContainerError
+from upwhisk.common.errors import ContainerError, ImageUnfetched
 from upwhisk.common.spi.containers import (
     Container,
     ContainerFactory,
@@ -108,8 +108,8 @@ class HeldContainer(Container):
 
 
 class HeldFactory(ContainerFactory):
-    """`made` lists every container. Creation is the step `create N`. `born`: what the next creation gives, if not a
-    container as usual."""
+    """`made` lists every container. Creation is the step `create N`; an image is fetched in the step `prepare IMAGE`, once.
+    `born`: what the next creation gives, if not a container as usual."""
 
     abilities = FactoryAbilities(True, True, False, frozenset(Network), frozenset({"python:3.11"}))
 
@@ -117,6 +117,7 @@ class HeldFactory(ContainerFactory):
         self.steps = Steps()
         self.made: list[HeldContainer] = []
         self.born: HeldContainer | None = None
+        self.fetched: set[str] = set()
         self._asked = 0
         self._held = held
 
@@ -126,7 +127,14 @@ class HeldFactory(ContainerFactory):
     async def aclose(self) -> None:
         return None
 
+    async def prepare(self, spec: ContainerSpec, namespace: str) -> None:
+        if spec.image is not None and spec.image not in self.fetched:
+            await self.steps.wait(f"prepare {spec.image}")
+            self.fetched.add(spec.image)
+
     async def create(self, spec: ContainerSpec) -> Container:
+        if spec.image is not None and spec.image not in self.fetched:
+            raise ImageUnfetched(spec.image)
         self._asked += 1
         number = self._asked
         await self.steps.wait(f"create {number}")

@@ -78,6 +78,9 @@ class ScriptedRunner:
         assert isinstance(message, ActivationMessage)
         node, name = self._node, message.action.name
         await node.gates.through(name, "begin")
+        if node.handback.problem() is not None:  # as `Runner` does it with what gets no container
+            await self.give_back(delivery)
+            return
         if not await node.handback.begin(message):
             await self.give_back(delivery)
             return
@@ -121,13 +124,17 @@ class FleetNode:
         self.behaviours: dict[str, Behaviour] = {}
         self.breaks_off: Callable[[ActivationMessage], bool] = lambda message: False
         self.standing = Standing(NODE_LEASE_S, clock.monotonic, new_instance_id())
-        self.handback = BusHandback(self.bus, NodeId(name), self.standing)
+        self.problem: str | None = None
+        """Why it can make no containers."""
+        self.handback = BusHandback(self.bus, NodeId(name), self.standing, lambda: self.problem)
         runner = cast(Runner, ScriptedRunner(self))
         self.consumer = Consumer(self.bus, runner, NodeId(name), self.standing, credits=1000)
         self.drains = Drains(self.line, NodeId(name), clock, lambda: self.consumer.open, lambda why: None)
         base = NodeReport(node=NodeId(name), memory_mb=memory_mb, cores=2.0, kinds=("python:3.11",), tells_starts=True)
         pace = Pace(interval_s=NODE_LEASE_S / 3, ttl_s=NODE_LEASE_S)
         self.heartbeat = Heartbeat(self.line, base, cast(Pool, _NothingWarm()), self.standing, self.drains, pace)
+
+        self.heartbeat.on_problem(lambda: self.problem)
 
     async def start(self) -> None:
         await self.bus.start()

@@ -66,12 +66,12 @@ async def test_guests_outlive_a_killed_engine(engine: DockerEngine, kit: DockerK
         began = time.monotonic()
         with pytest.raises(ContainerCreateFailed, match="engine"):
             await factory.create(spec())
+        assert "does not answer" in (factory.problem() or ""), "known when it is felt"
         await asyncio.wait_for(ended.destroy(), 5)
         assert time.monotonic() - began < 8
         with pytest.raises(ContainerGone):
             await run(ended, "result = 1")
         assert any("not removed" in finding for finding in factory.findings())
-        await until(lambda: "does not answer" in (factory.problem() or ""), PATIENCE_S)
         await asyncio.to_thread(engine.restart)
         assert await run(await _creates_again(factory), "result = 2") == 2
         assert await run(kept, "import builtins; result = builtins.mine") == 41
@@ -112,6 +112,7 @@ async def test_an_engine_that_stands_still_holds_up_nothing(engine: DockerEngine
         began = time.monotonic()
         outcomes = await asyncio.gather(*(factory.create(spec()) for _ in range(3)), return_exceptions=True)
         assert all(isinstance(one, ContainerCreateFailed) for one in outcomes)
+        assert "did not answer 'ping'" in (factory.problem() or "")
         await asyncio.wait_for(ended.destroy(), 5)
         assert time.monotonic() - began < 8
         assert await run(kept, "result = 5") == 5

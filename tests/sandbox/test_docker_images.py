@@ -11,7 +11,7 @@ from sandbox.docker_guests import settings_of
 from sandbox.docker_kit import DockerKit
 from sandbox.guests import call, run, until
 
-from upwhisk.common.errors import ContainerGone, ImageMissing
+from upwhisk.common.errors import ContainerGone, ImageMissing, ImageUnfetched
 from upwhisk.common.spi.containers import Container, ContainerSpec, Network
 from upwhisk.invoker.containers.docker.factory import DockerFactory
 from upwhisk.runtimes.installation import RuntimeInstallation
@@ -150,14 +150,23 @@ async def test_an_image_that_ends_at_once_is_a_dead_container(
 
 @pytest.mark.parametrize("image", ["upwhisk-test/nobody-has-this", "127.0.0.1:9/none/of:these"])
 async def test_an_image_that_cannot_be_had_is_its_authors_fault(factory: DockerFactory, image: str) -> None:
-    with pytest.raises(ImageMissing, match=image):
+    with pytest.raises(ImageUnfetched, match=image):
         await asyncio.wait_for(factory.create(spec(image)), 20)
+    with pytest.raises(ImageMissing, match=image):
+        await asyncio.wait_for(factory.prepare(spec(image), "ns"), 20)
+
+
+async def test_an_image_is_there_when_it_was_prepared(factory: DockerFactory, named_image: str) -> None:
+    await factory.prepare(spec(named_image), "ns")
+    assert await run(await factory.create(spec(named_image)), "result = 1") == 1
+    for nothing in (ContainerSpec("python:probe", 128), ContainerSpec("blackbox", 128, image="openwhisk/dockerskeleton")):
+        await factory.prepare(nothing, "ns")
 
 
 async def test_nothing_is_fetched_when_that_is_forbidden(docker_kit: DockerKit) -> None:
     async with docker_kit.make(settings=settings_of(docker_kit.host, pull="never")) as factory:
         with pytest.raises(ImageMissing):
-            await factory.create(spec("127.0.0.1:9/none/of:these"))
+            await factory.prepare(spec("127.0.0.1:9/none/of:these"), "ns")
 
 
 async def test_the_skeleton_is_the_native_runtime(

@@ -82,7 +82,7 @@ class FleetController:
         ports = HostingPorts(parts.bus, parts.registry, recorder, self._clock)
         hosting = Hosting(ports, self._name, lease_s=settings.controller.lease_s)
         store = DeliveredStore(parts.documents, parts.bus, hosting, recorder)
-        kinds = FleetKinds(settings.guest)
+        kinds = FleetKinds(settings.guest, settings.docker.registries)
         stack.callback(parts.registry.watch(kinds.update))
 
         def delivery(made: DeliveryPorts) -> Resource:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,15 @@ from upwhisk.runtimes.manifest import Manifest
 
 
 class FleetKinds:
-    """As long as no node has ever been seen every kind of the manifest is taken; work waits for a node."""
+    """As long as no node has ever been seen every kind of the manifest is taken; work waits for a node. `registries`: where
+    images may come from."""
 
-    def __init__(self, guest: GuestSettings) -> None:
+    def __init__(self, guest: GuestSettings, registries: Sequence[str] = ()) -> None:
         self._manifest = Manifest.load(Path(guest.runtimes) if guest.runtimes else None)
         self._known: tuple[frozenset[str], frozenset[str], bool] | None = None
-        self._kinds = NodeKinds(self._manifest, {}, lambda: _abilities(frozenset(), frozenset(Network), images=True))
+        self._registries = registries
+        shown = _abilities(frozenset(), frozenset(Network), images=True)
+        self._kinds = NodeKinds(self._manifest, {}, lambda: shown, registries)
 
     def update(self, reports: tuple[NodeReport, ...]) -> None:
         """What any node has that is not offline, else what the last ones had."""
@@ -38,7 +42,7 @@ class FleetKinds:
             if kind not in kinds
         }
         shown = _abilities(kinds, frozenset(Network(n) for n in networks), images=images)
-        self._kinds = NodeKinds(manifest, missing, lambda: shown)
+        self._kinds = NodeKinds(manifest, missing, lambda: shown, self._registries)
 
     def resolve(self, kind: str) -> str | None:
         return self._kinds.resolve(kind)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from upwhisk.common.spi.containers import FactoryAbilities, Network
 from upwhisk.invoker.containers.docker.endpoint import endpoint_of
 from upwhisk.invoker.containers.docker.image_build import list_runtime_images
 from upwhisk.invoker.containers.docker.image_names import missing_image
+from upwhisk.invoker.containers.docker.registries import refusal
 from upwhisk.invoker.containers.orphans import default_run_dir
 from upwhisk.runtimes.discover import Interpreters, discover
 from upwhisk.runtimes.installation import RuntimeInstallation
@@ -75,7 +76,7 @@ class NodeRuntimes:
         return cls(settings, manifest, found, manifest.all_missing(), manifest.prewarm(), run_dir, note)
 
     def kinds(self, abilities: Callable[[], FactoryAbilities]) -> NodeKinds:
-        return NodeKinds(self.manifest, self.missing, abilities)
+        return NodeKinds(self.manifest, self.missing, abilities, self.settings.docker.registries)
 
 
 def _folder(path: str, setting: str) -> Path | None:
@@ -96,14 +97,19 @@ def interpreters_of(kinds: Iterable[str]) -> Interpreters:
 
 
 class NodeKinds:
-    """What the API asks about kinds, images and networks."""
+    """What the API asks about kinds, images and networks. `registries`: where images may come from."""
 
     def __init__(
-        self, manifest: Manifest, missing: Mapping[str, str], abilities: Callable[[], FactoryAbilities]
+        self,
+        manifest: Manifest,
+        missing: Mapping[str, str],
+        abilities: Callable[[], FactoryAbilities],
+        registries: Sequence[str] = (),
     ) -> None:
         self._manifest = manifest
         self._missing = missing
         self._abilities = abilities
+        self._registries = registries
 
     def resolve(self, kind: str) -> str | None:
         return self._manifest.resolve(kind)
@@ -125,7 +131,7 @@ class NodeKinds:
         if is_skeleton(image):
             return self._missing.get(BLACKBOX)
         if self._abilities().images:
-            return None
+            return refusal(image, self._registries)
         return f"image '{image}' needs --containers docker; without it only native actions ('{SKELETON}') run"
 
     def refuse_network(self, network: str) -> str | None:

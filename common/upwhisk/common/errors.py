@@ -24,6 +24,7 @@
     ├── ContainerError             raised by container factories
     │   ├── ContainerCreateFailed  no container could be made (the platform's fault)
     │   ├── ImageMissing           the guest's image cannot be had (the developer's fault)
+    │   ├── ImageUnfetched         the guest's image has to be fetched before a container is made of it
     │   └── ContainerGone          the container died, or was destroyed, before it answered
     └── StartupError               the process must not start; the text names what to mend
         ├── ConfigurationError     a setting is wrong: names it
@@ -194,6 +195,14 @@ class ImageMissing(ContainerError):
     def __init__(self, image: str) -> None:
         self.image = image
         super().__init__(f"Failed to pull container image '{image}'.")
+
+
+class ImageUnfetched(ContainerError):
+    """The image is not there (any more): whoever wants a container of it calls `ContainerFactory.prepare` first."""
+
+    def __init__(self, image: str) -> None:
+        self.image = image
+        super().__init__(f"The container image '{image}' has not been fetched.")
 
 
 class ContainerGone(ContainerError):

@@ -15,6 +15,10 @@ Seconds = Annotated[float, Meta(ge=0)]
 SomeSeconds = Annotated[float, Meta(gt=0)]
 NodeName = Annotated[str, Meta(pattern=r"^(?!\.{1,2}$)[A-Za-z0-9_.-]{1,128}$")]
 ControllerName = Annotated[str, Meta(pattern=r"^(?!\.{1,2}$)[A-Za-z0-9_.-]{0,128}$")]
+Registry = Annotated[
+    str, Meta(pattern=r"^(localhost|[a-z0-9-]+(\.[a-z0-9-]+)+|[a-z0-9-]+(?=:))(:[0-9]{1,5})?(/[a-z0-9][a-z0-9._-]*)*$")
+]
+"""A host, then its port and the beginning of a path if one likes."""
 Port = Annotated[int, Meta(ge=0, le=65535)]
 
 
@@ -205,7 +209,11 @@ class DockerSettings(_Section, frozen=True):
     """How long the engine may take to create or start one container."""
     pull: Literal["missing", "never"] = "missing"
     """Whether images that actions name are fetched when the engine does not have them."""
-    pull_timeout_s: Seconds = 120.0
+    pull_timeout_s: Seconds = 100.0
+    """How long that may take, the wait for others of its namespace included. A controller counts on an answer 120 s after twice
+    the action's time limit."""
+    registries: tuple[Registry, ...] = ()
+    """Where images that actions name may come from, `ghcr.io` or `ghcr.io/acme`; none: from anywhere."""
     image_root: Literal["read-only", "writable"] = "read-only"
     """`writable`: images that actions name get their own user and a layer to write to, which nothing bounds."""
 

@@ -112,7 +112,7 @@ class Runner:
             await handback.settle(message, self._fallback(message, outcomes.of_platform(reason)))
 
     async def _record_of(self, message: ActivationMessage) -> Activation | None:
-        """Steps 1 to 6; None when the node stops before the activation has started: it stays accepted."""
+        """Steps 1 to 6; None if it will not start here, as the node stops or makes no containers: it stays accepted."""
         try:
             runnable = self._ports.actions.cached(message.action) or await self._ports.actions.fetch(message.action)
         except ActionGone as gone:
@@ -133,6 +133,8 @@ class Runner:
             return self._fallback(message, Outcome(failed(Status.DEVELOPER_ERROR, str(missing)), keep=False))
         except ContainerCreateFailed as error:
             log.warning("no container", action="activation.no_container", id=message.activation_id, reason=str(error))
+            if self._ports.handback.problem() is not None:
+                return None
             return self._fallback(message, outcomes.of_platform(NO_CONTAINER))
         except PoolClosed:
             return None

@@ -103,6 +103,8 @@ class InvokerNode(Resource):
         if parts.journal is None:
             await self._take_name()  # once more: starting took its time
         self._heartbeat.on_displaced(self.displaced.set)
+        if parts.journal is None:  # else there is no node but this one, and `/health` says it of the containers
+            self._heartbeat.on_problem(parts.factory.problem)
         await self._heartbeat.start()
         self._heartbeat.go_on(parts.clock)
         log.info("node ready", action="invoker.ready", node=node, memory_mb=memory_mb, network=self.default_network)
@@ -128,7 +130,7 @@ class InvokerNode(Resource):
         parts = self._parts
         if parts.journal is not None:
             return StoreHandback(parts.journal, parts.bus, node)
-        return BusHandback(parts.bus, node, self.standing)
+        return BusHandback(parts.bus, node, self.standing, parts.factory.problem)
 
     def _pace(self) -> Pace:
         if self._parts.journal is not None:

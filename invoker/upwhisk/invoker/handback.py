@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 import structlog
 
@@ -40,6 +41,11 @@ class Handback(ABC):
     @abstractmethod
     def goes_on(self, message: ActivationMessage) -> bool:
         """Whether what is given back is run elsewhere, or later."""
+
+    def problem(self) -> str | None:
+        """Why this node can make no container now, though another may: what gets none is given back. Without another node
+        None."""
+        return None
 
     def runs_again(self, message: ActivationMessage) -> bool:
         """Whether that is so of work that has started, too."""
@@ -93,12 +99,15 @@ class StoreHandback(Handback):
 
 class BusHandback(Handback):
     """In a fleet: everything goes to the log of the controller that answers for the work. Each hand-over gets an outcome
-    or is given back."""
+    or is given back. `problem`: the container factory's."""
 
-    def __init__(self, bus: MessageBus, node: NodeId, standing: Standing) -> None:
+    def __init__(
+        self, bus: MessageBus, node: NodeId, standing: Standing, problem: Callable[[], str | None]
+    ) -> None:
         self._bus = bus
         self._node = node
         self._standing = standing
+        self._problem = problem
         self._changed = asyncio.Event()
         standing.on_change(self._tell)
 
@@ -135,6 +144,9 @@ class BusHandback(Handback):
     def goes_on(self, message: ActivationMessage) -> bool:
         return True
 
+    def problem(self) -> str | None:
+        return self._problem()
+
     def runs_again(self, message: ActivationMessage) -> bool:
         """Controllers who do not know that it may have started do not ask to be told of starts."""
         return message.tells_start and super().runs_again(message)
@@ -142,7 +154,9 @@ class BusHandback(Handback):
     def _why_not(self, message: ActivationMessage | Unreadable) -> str:
         if isinstance(message, Unreadable):
             return f"this node cannot read it: {message.reason}"
-        return STOPPING if self._standing.may_start(message) else LAPSED
+        if not self._standing.may_start(message):
+            return LAPSED
+        return self._problem() or STOPPING
 
     async def _wait_for_membership(self, message: ActivationMessage) -> None:
         """While the registry is away a node cannot know whether it is still a member, nor would another one."""

@@ -54,6 +54,7 @@ class Heartbeat(Resource):
         self._pace = pace
         self._has_joined = False
         self._displaced: Callable[[], None] = lambda: None
+        self._problem: Callable[[], str | None] = lambda: None
         self._tasks = TaskOwner("heartbeat")
 
     async def start(self) -> None:
@@ -64,6 +65,10 @@ class Heartbeat(Resource):
 
     def on_displaced(self, notify: Callable[[], None]) -> None:
         self._displaced = notify
+
+    def on_problem(self, problem: Callable[[], str | None]) -> None:
+        """`problem` says why no container can be made: the node is reported as unhealthy as long as there is one."""
+        self._problem = problem
 
     async def aclose(self) -> None:
         await self._tasks.aclose(grace_s=0.0)
@@ -99,14 +104,20 @@ class Heartbeat(Resource):
     def _report(self) -> NodeReport:
         keys = self._pool.state.warm_keys()
         warm = tuple(sorted(f"{k.namespace}/{k.document_id}@{k.revision}" for k in list(keys)[:_WARM_NAMED]))
-        reason = self._drains.reason
+        state, reason = self._state()
         return msgspec.structs.replace(
             self._base,
             warm=warm,
-            state=NodeState.HEALTHY if reason is None else NodeState.DRAINING,
-            reason=reason or "",
+            state=state,
+            reason=reason,
             incarnation=self._standing.incarnation,
         )
+
+    def _state(self) -> tuple[NodeState, str]:
+        drain, problem = self._drains.reason, self._problem()
+        if drain is not None:
+            return NodeState.DRAINING, f"{drain}; {problem}" if problem else drain
+        return (NodeState.HEALTHY, "") if problem is None else (NodeState.UNHEALTHY, problem)
 
     async def _go_on(self, clock: Clock) -> None:
         while True:

@@ -31,6 +31,11 @@ async def test_abilities_tell_what_there_is(factory: ContainerFactory) -> None:
     assert all(isinstance(finding, str) for finding in factory.findings())
 
 
+async def test_a_runtime_of_the_manifest_needs_nothing_fetched(factory: ContainerFactory) -> None:
+    for _ in range(2):
+        await asyncio.wait_for(factory.prepare(spec(), "ns"), 1)
+
+
 async def test_an_unknown_kind_is_refused(factory: ContainerFactory) -> None:
     with pytest.raises(ContainerCreateFailed, match="cobol:1"):
         await factory.create(ContainerSpec("cobol:1", 128))

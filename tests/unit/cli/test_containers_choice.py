@@ -10,11 +10,14 @@ import pytest
 from sandbox.guests import probe, short_folder
 
 from upwhisk.cli.container_choice import choose
+from upwhisk.cli.fleet_kinds import FleetKinds
 from upwhisk.cli.node_runtimes import NodeKinds
 from upwhisk.cli.runtime_images import plans_of, wanted
 from upwhisk.common.errors import StartupError
-from upwhisk.common.settings import DockerSettings, PluginSettings, Settings
+from upwhisk.common.ids import NodeId
+from upwhisk.common.settings import DockerSettings, GuestSettings, PluginSettings, Settings
 from upwhisk.common.spi.containers import FactoryAbilities
+from upwhisk.common.spi.nodes import NodeReport
 from upwhisk.invoker.containers import host_check
 from upwhisk.runtimes.discover import Interpreters
 from upwhisk.runtimes.manifest import Manifest
@@ -63,9 +66,9 @@ def test_what_was_said_is_done(monkeypatch: pytest.MonkeyPatch, engine: str, sai
     assert choose(_settings(engine, said)).settings.plugins.containers == said
 
 
-def _kinds(*, images: bool, missing: dict[str, str]) -> NodeKinds:
+def _kinds(*, images: bool, missing: dict[str, str], registries: tuple[str, ...] = ()) -> NodeKinds:
     abilities = FactoryAbilities(True, True, images, frozenset(), frozenset())
-    return NodeKinds(Manifest.load(None, Interpreters()), missing, lambda: abilities)
+    return NodeKinds(Manifest.load(None, Interpreters()), missing, lambda: abilities, registries)
 
 
 def test_images_are_taken_as_the_factory_can_run_them() -> None:
@@ -77,6 +80,21 @@ def test_images_are_taken_as_the_factory_can_run_them() -> None:
         assert _kinds(images=images, missing={}).refuse_image("openwhisk/dockerskeleton:2") is None
         kinds = _kinds(images=images, missing={"blackbox": "make images"})
         assert kinds.refuse_image("openwhisk/dockerskeleton") == "make images"
+
+
+def test_images_are_taken_from_registries_that_are_allowed() -> None:
+    allowed = ("ghcr.io/acme", "registry.acme.org:5000")
+    report = NodeReport(node=NodeId("n"), memory_mb=1, cores=1.0, kinds=("blackbox",), images=True)
+    fleet = FleetKinds(GuestSettings(), allowed)
+    of_docker = _kinds(images=True, missing={}, registries=allowed)
+    for kinds in (of_docker, fleet):
+        for _ in range(2):
+            refused = kinds.refuse_image("me/mine:1")
+            assert refused is not None
+            assert refused.endswith("images may come from: ghcr.io/acme, registry.acme.org:5000")
+            assert kinds.refuse_image("registry.acme.org:5000/x") is None
+            assert kinds.refuse_image("openwhisk/dockerskeleton") is None
+            fleet.update((report,))
 
 
 def test_images_are_planned_from_what_is_here_and_what_is_given(tmp_path: Path) -> None:

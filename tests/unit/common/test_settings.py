@@ -57,6 +57,9 @@ def test_variables_win_over_the_file(tmp_path: Path) -> None:
         ("[node]\nname = 'a/b'\n", {}, "setting node.name"),
         ("[node]\nname = '..'\n", {}, "setting node.name"),
         ("[controller]\nname = '.'\n", {}, "setting controller.name"),
+        ("[docker]\nregistries = ['ghcr.io', 'acme']\n", {}, "setting docker.registries"),
+        ("[docker]\nregistries = ['https://ghcr.io']\n", {}, "setting docker.registries"),
+        ("", {"UPWHISK_DOCKER_REGISTRIES": "ghcr.io,Ghcr.io/"}, "setting docker.registries"),
         ("[plugins]\nforecaster = 'gbrt'\n", {}, "setting plugins.forecaster: 'gbrt' is unknown; available: persistence"),
     ],
 )

@@ -14,7 +14,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from upwhisk.common.errors import ContainerCreateFailed, ContainerError, ImageMissing
+from upwhisk.common.errors import ContainerCreateFailed, ContainerError, ImageMissing, ImageUnfetched
 from upwhisk.common.spi.containers import ContainerSpec
 from upwhisk.invoker.pool.lease import Lease, PoolClosed
 from upwhisk.invoker.pool.pool import Pool
@@ -181,6 +181,86 @@ async def test_closing_tells_who_waits(make: Make) -> None:
     await rig.pool.aclose()
     with pytest.raises(PoolClosed):
         await asked
+
+
+def _named(number: int) -> ContainerSpec:
+    return ContainerSpec("blackbox", 256, image=f"198.51.100.1:5000/x{number}")
+
+
+async def test_images_that_hang_leave_the_starts_to_others(make: Make) -> None:
+    """More of them than a node starts at once."""
+    rig = await make(starts_at_once=4)
+    hanging = [rig.ask(WarmKey("ns", f"ns/x{n}", "1"), _named(n)) for n in range(8)]
+    await rig.clock.settle()
+    other = rig.ask(K2)
+    await rig.clock.settle()
+    assert rig.pool.statistics()["starting"] == 1
+    assert rig.steps.names()[-1] == "create 1"
+    rig.steps.end(index=8)
+    assert (await asyncio.wait_for(other, 1)).start == "cold"
+    assert not any(task.done() for task in hanging)
+    for task in hanging:
+        task.cancel()
+    await asyncio.gather(*hanging, return_exceptions=True)
+    assert not rig.steps.names()
+
+
+async def test_an_image_is_fetched_before_the_start_and_not_for_what_runs(make: Make) -> None:
+    rig = await make()
+    asked = rig.ask(spec=_named(0))
+    await rig.clock.settle()
+    assert await rig.end_step() == "prepare 198.51.100.1:5000/x0"
+    assert await rig.end_step() == "create 1"
+    lease = await asked
+    lease.initialised(1, 0.05)
+    rig.factory.fetched.clear()
+    lease.release(keep=True, ran_s=SHORT_S)
+    assert (await asyncio.wait_for(rig.ask(spec=_named(0)), 1)).start == "warm"
+
+
+async def test_an_image_that_went_meanwhile_is_fetched_again(make: Make) -> None:
+    rig = await make()
+    asked = rig.ask(spec=_named(0))
+    await rig.clock.settle()
+    await rig.end_step()
+    rig.factory.fetched.clear()
+    await rig.end_step(ImageUnfetched("x0"))
+    assert await rig.end_step() == "prepare 198.51.100.1:5000/x0"
+    assert await rig.end_step() == "create 2"
+    assert (await asyncio.wait_for(asked, 1)).start == "cold"
+
+
+async def test_an_image_that_is_always_gone_again_is_given_up(make: Make) -> None:
+    rig = await make()
+    asked = rig.ask(spec=_named(0))
+    await rig.clock.settle()
+    for _ in range(3):
+        assert await rig.end_step() == "prepare 198.51.100.1:5000/x0"
+        rig.factory.fetched.clear()
+        await rig.end_step(ImageUnfetched("x0"))
+    with pytest.raises(ContainerCreateFailed, match="gone again, 3 times"):
+        await asked
+
+
+async def test_closing_tells_who_waits_for_an_image(make: Make) -> None:
+    rig = await make()
+    asked = rig.ask(spec=_named(0))
+    await rig.clock.settle()
+    await rig.pool.aclose()
+    with pytest.raises(PoolClosed):
+        await asked
+    with pytest.raises(PoolClosed):
+        await rig.ask(spec=_named(0))
+
+
+async def test_who_gives_up_waits_for_no_image(make: Make) -> None:
+    rig = await make()
+    asked = rig.ask(spec=_named(0))
+    await rig.clock.settle()
+    asked.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asked
+    assert not rig.steps.names()
 
 
 class StandingLoop(asyncio.SelectorEventLoop):

@@ -67,9 +67,10 @@ class Guests(HeldFactory):
 
 
 class Kept(Handback):
-    """Keeps what it is given; `broken`: the first settling raises."""
+    """Keeps what it is given; `broken`: the first settling raises; `away`: why no container can be made."""
 
-    def __init__(self, *, broken: bool = False) -> None:
+    def __init__(self, *, broken: bool = False, away: str | None = None) -> None:
+        self.away = away
         self.begun: list[str] = []
         self.records: list[Activation] = []
         self.given_back: list[str] = []
@@ -90,6 +91,9 @@ class Kept(Handback):
 
     def goes_on(self, message: ActivationMessage) -> bool:
         return True
+
+    def problem(self) -> str | None:
+        return self.away
 
 
 class OneAction(ActionCache):
@@ -207,3 +211,18 @@ async def test_without_a_container_it_ends_before_it_has_started() -> None:
     assert record.response.result == {"error": NO_CONTAINER}
     assert handback.begun == []
     assert delivery.is_done
+
+
+async def test_what_gets_no_container_as_the_engine_is_away_goes_back() -> None:
+    handback = Kept(away="the container engine does not answer")
+    delivery, _ = await run(ContainerCreateFailed("connection refused"), handback)
+    assert handback.given_back == [delivery.message.activation_id]  # type: ignore[union-attr]
+    assert handback.records == []
+    assert delivery.is_done
+
+
+async def test_what_has_a_container_runs_though_the_engine_is_away() -> None:
+    handback = Kept(away="the container engine does not answer")
+    await run({"a": 1}, handback)
+    assert [record.response.result for record in handback.records] == [{"a": 1}]
+    assert handback.given_back == []

@@ -154,10 +154,20 @@ class ContainerFactory(Resource):
 
     abilities: FactoryAbilities
 
+    async def prepare(self, spec: ContainerSpec, namespace: str) -> None:
+        """Fetch what `create` needs from elsewhere, an image for example. Called before it is `create`'s turn.
+
+        * `ContainerCreateFailed` (ours), `ImageMissing` (the developer's).
+        * Starts are few at a time on a node, and registries are as slow as their owners like: only this may wait for
+          them. It has a deadline, in which waiting for others is included.
+        * What is fetched for one `namespace` holds up nothing of another's.
+        * It may be cancelled, and called for the same by several at once. Without a suspension where nothing is missing.
+        """
+
     @abstractmethod
     async def create(self, spec: ContainerSpec) -> Container:
         """`ContainerCreateFailed` (ours), `ImageMissing` (the developer's). Returns when the container exists; it
-        may not listen yet."""
+        may not listen yet. Fetches nothing: `ImageUnfetched` if `prepare` has to be called first, or once more."""
 
     @abstractmethod
     async def remove_orphans(self) -> int:

@@ -9,12 +9,13 @@ from typing import Any, Literal
 import structlog
 
 from upwhisk.common.clock import Clock
-from upwhisk.common.errors import ContainerCreateFailed, ContainerError, ImageMissing
+from upwhisk.common.errors import ContainerCreateFailed, ContainerError, ImageMissing, ImageUnfetched
 from upwhisk.common.resource import Resource
 from upwhisk.common.spi.containers import Container, ContainerFactory, ContainerSpec
 from upwhisk.common.tasks import TaskOwner
 from upwhisk.invoker.pool.lease import Lease, PoolClosed, Running
 from upwhisk.invoker.pool.policy import TRIES
+from upwhisk.invoker.pool.preparing import Preparing
 from upwhisk.invoker.pool.slots import (
     Command,
     Destroy,
@@ -51,6 +52,7 @@ class Pool(Resource):
         self._tickets = 0
         self._tasks = TaskOwner("pool")
         self._ticker: asyncio.TimerHandle | None = None
+        self._preparing = Preparing(factory)
         self._closing = False
 
     async def start(self) -> None:
@@ -65,6 +67,7 @@ class Pool(Resource):
             if not waiter.done():
                 waiter.set_exception(PoolClosed("the node is stopping"))
         self._waiters.clear()
+        self._preparing.close()
         await self._tasks.aclose(grace_s=0.0)
         gone = [r.container.destroy() for r in self._running.values()]
         self._running.clear()
@@ -75,6 +78,23 @@ class Pool(Resource):
 
         `ContainerCreateFailed`, `ImageMissing`: none could be had, and trying again was in vain.
         """
+        if spec.image is not None:
+            return await self._with_image(key, spec, concurrency)
+        return await self._acquire(key, spec, concurrency)
+
+    async def _with_image(self, key: WarmKey, spec: ContainerSpec, concurrency: int) -> Lease:
+        """Its image is fetched before it waits for one of the few starts at once: others start meanwhile."""
+        prepares = not self.state.serves(key)
+        for _ in range(TRIES):
+            if prepares:
+                await self._preparing.prepare(spec, key.namespace)
+            try:
+                return await self._acquire(key, spec, concurrency)
+            except ImageUnfetched:
+                prepares = True  # somebody has removed it meanwhile
+        raise ContainerCreateFailed(f"the image '{spec.image}' was fetched and gone again, {TRIES} times")
+
+    async def _acquire(self, key: WarmKey, spec: ContainerSpec, concurrency: int) -> Lease:
         if self._closing:
             raise PoolClosed("the node is stopping")
         self._tickets += 1
@@ -203,7 +223,8 @@ class Pool(Resource):
         """Tried again unless that is hopeless or too late: the zygote, or the guest itself, may have been killed just
         then. All tries for one request together take no longer than one start may."""
         now = self._clock.monotonic()
-        again = now - began <= self.state.limits.start_s / TRIES and not isinstance(error, ImageMissing)
+        hopeless = isinstance(error, ImageMissing | ImageUnfetched)
+        again = now - began <= self.state.limits.start_s / TRIES and not hopeless
         log.warning(
             "container not made", action="pool.create_failed", kind=spec.kind, reason=str(error), again=again
         )

@@ -200,6 +200,10 @@ class PoolState:
     def count(self, phase: Phase) -> int:
         return self._held.count(phase)
 
+    def serves(self, key: WarmKey) -> bool:
+        """Whether there is a container of this key."""
+        return bool(self._held.of(key))
+
     def warm_keys(self) -> set[WarmKey]:
         return self._held.keys()
 

@@ -94,8 +94,8 @@ class Engine(Resource):
 
     # -- the engine and its images ----------------------------------------------------------------------------------
 
-    async def ping(self) -> None:
-        async with _call("ping", QUICK_S):
+    async def ping(self, deadline_s: float = QUICK_S) -> None:
+        async with _call("ping", deadline_s):
             await self.client._query_json("version")
 
     async def info(self) -> dict[str, Any]:

@@ -6,9 +6,10 @@ import asyncio
 
 from upwhisk.common.errors import ContainerError
 from upwhisk.common.tasks import TaskOwner
-from upwhisk.invoker.containers.docker.engine import Engine
+from upwhisk.invoker.containers.docker.engine import QUICK_S, Engine
 
 _INTERVAL_S = 2.0
+_AT_ONCE_S = 2.0
 
 
 class EngineWatch:
@@ -25,14 +26,20 @@ class EngineWatch:
     async def _go_on(self) -> None:
         while True:
             await asyncio.sleep(_INTERVAL_S)
-            self.problem = await self._look()
+            await self._look(QUICK_S)
 
-    async def _look(self) -> str | None:
+    async def look_at_once(self) -> None:
+        """For who has just failed: whether it was for want of an engine."""
+        if self.problem is None:
+            await self._look(_AT_ONCE_S)
+
+    async def _look(self, deadline_s: float) -> None:
         try:
-            await self._engine.ping()
+            await self._engine.ping(deadline_s)
         except ContainerError as error:
-            return str(error)
-        return None
+            self.problem = str(error)
+        else:
+            self.problem = None
 
     async def aclose(self) -> None:
         await self._tasks.aclose(grace_s=0.0)

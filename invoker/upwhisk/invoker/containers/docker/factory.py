@@ -11,7 +11,7 @@ from pathlib import Path
 
 import structlog
 
-from upwhisk.common.errors import ConfinementMissing, ContainerCreateFailed, ContainerError
+from upwhisk.common.errors import ConfinementMissing, ContainerCreateFailed, ContainerError, ImageUnfetched
 from upwhisk.common.ids import InstanceId
 from upwhisk.common.model.action import BLACKBOX
 from upwhisk.common.settings import DockerSettings
@@ -81,7 +81,8 @@ class DockerFactory(ContainerFactory):
         self._folder = InstanceFolder(run_dir, instance)
         self._engine = Engine(endpoint_of(settings, os.environ), settings.deadline_s)
         self._removals = Removals(self._engine)
-        self._named = NamedImages(self._engine, settings.pull_timeout_s if settings.pull != "never" else 0.0)
+        pull_s = settings.pull_timeout_s if settings.pull != "never" else 0.0
+        self._named = NamedImages(self._engine, pull_s, settings.registries)
         self._outbound = Outbound(instance, network.resolvers or resolvers(), network)
         self._watch = EngineWatch(self._engine)
         self._images: dict[str, RuntimeImage] = {}
@@ -114,8 +115,8 @@ class DockerFactory(ContainerFactory):
                 (*findings, f"the container engine has no image {prefix}/... of a runtime: {image_names.REMEDY}")
             )
         self._maker = Maker(self._workshop(info))
-        await self._try()
         networks, entered = {Network.NONE}, await asyncio.to_thread(may_enter)
+        await self._try(Network.API if entered else Network.NONE)
         if entered:
             networks.add(Network.API)
             findings = (*findings, *await self._outbound.start())
@@ -150,11 +151,12 @@ class DockerFactory(ContainerFactory):
             self._engine, around, self._folder.path, self._removals, self._outbound, self._network.api, remapped
         )
 
-    async def _try(self) -> None:
-        """One guest, to the moment it has its socket: whether engine, image and this process fit together."""
+    async def _try(self, network: Network) -> None:
+        """One guest, to the moment it has its socket: whether engine, image and this process fit together, and this process has
+        the rights for what is offered."""
         kind = next(iter(sorted(self._images)))
         try:
-            container = await self.create(ContainerSpec(kind, _TRIAL_MB, name="trial"))
+            container = await self.create(ContainerSpec(kind, _TRIAL_MB, network, name="trial"))
         except ContainerError as error:
             raise ConfinementMissing((str(error),)) from None
         assert isinstance(container, DockerContainer)
@@ -204,6 +206,15 @@ class DockerFactory(ContainerFactory):
 
     # -- containers -----------------------------------------------------------------------------------------------------
 
+    async def prepare(self, spec: ContainerSpec, namespace: str) -> None:
+        image = _named(spec)
+        if image is not None and self.abilities.images:  # else `create` says what is missing
+            try:
+                await self._named.fetch(image, namespace)
+            except ContainerCreateFailed:
+                await self._watch.look_at_once()
+                raise
+
     async def create(self, spec: ContainerSpec) -> Container:
         if self._maker is None:
             raise ContainerCreateFailed("the container factory is closed")
@@ -224,13 +235,16 @@ class DockerFactory(ContainerFactory):
     async def _make(self, maker: Maker, spec: ContainerSpec) -> DockerContainer | ContainerError:
         """Goes on to its end whoever gives up meanwhile, see `Maker.make`."""
         try:
-            try:
-                container = await maker.make(spec, await self._command(spec))
-            except ImageGone:
-                if spec.image is None:
-                    raise
-                self._named.forget(spec.image)
-                container = await maker.make(spec, await self._command(spec))
+            container = await maker.make(spec, await self._command(spec))
+        except ImageGone as error:
+            image = _named(spec)
+            if image is None:
+                return error
+            self._named.forget(image)
+            return ImageUnfetched(image)
+        except ContainerCreateFailed as error:
+            await self._watch.look_at_once()
+            return error
         except ContainerError as error:
             return error
         self._containers[container.id] = container
@@ -238,10 +252,11 @@ class DockerFactory(ContainerFactory):
         return container
 
     async def _command(self, spec: ContainerSpec) -> Command:
-        if spec.kind == BLACKBOX and spec.image is not None and not is_skeleton(spec.image):
+        name = _named(spec)
+        if name is not None:
             if not self.abilities.images:
                 raise ContainerCreateFailed(_NO_NETWORKS)
-            image = await self._named.get(spec.image)
+            image = await self._named.have(name)
             writable = self._settings.image_root == "writable"
             return Command(image.name, volumes=image.volumes, writable=writable)
         known = self._images.get(spec.kind)
@@ -259,3 +274,8 @@ class DockerFactory(ContainerFactory):
         made = making.result()
         if isinstance(made, DockerContainer) and self._maker is not None:  # else closing destroys it
             self._tasks.start(made.destroy(), f"unwanted-{made.id[:12]}")
+
+
+def _named(spec: ContainerSpec) -> str | None:
+    """The image that an action names, if it is not ours."""
+    return spec.image if spec.kind == BLACKBOX and spec.image is not None and not is_skeleton(spec.image) else None

@@ -26,6 +26,7 @@ from upwhisk.invoker.containers.docker.guest_config import Command, Surroundings
 from upwhisk.invoker.containers.docker.guest_network import GuestNetwork
 from upwhisk.invoker.containers.docker.parent_group import weigh_parent
 from upwhisk.invoker.containers.docker.removals import Removals
+from upwhisk.invoker.containers.docker.rights import NO_NICE, NO_PTRACE
 from upwhisk.invoker.containers.exit_watch import ExitWatch
 from upwhisk.invoker.containers.network import Outbound
 from upwhisk.invoker.containers.proxy_client import Connect
@@ -169,6 +170,8 @@ class Maker:
             draft.network = GuestNetwork(pid)
         except (FileNotFoundError, ProcessLookupError):
             return  # it has ended
+        except PermissionError:
+            raise ContainerCreateFailed(NO_PTRACE) from None
         if spec.network is Network.OUTBOUND:
             await self._shop.outbound.plug(draft.slot.name, draft.network.descriptor)
         if spec.network is not Network.NONE:
@@ -257,6 +260,9 @@ def _weaknesses(pid: int, *, may_be_root: bool) -> list[str]:
 
 def _step_back(pid: int) -> None:
     """Only what the node's owner leaves over, as the weight of the group says too."""
-    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-        for thread in os.listdir(f"/proc/{pid}/task"):
-            os.sched_setscheduler(int(thread), os.SCHED_IDLE, os.sched_param(0))
+    try:
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            for thread in os.listdir(f"/proc/{pid}/task"):
+                os.sched_setscheduler(int(thread), os.SCHED_IDLE, os.sched_param(0))
+    except PermissionError:
+        raise ContainerCreateFailed(NO_NICE) from None
