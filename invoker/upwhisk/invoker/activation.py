@@ -255,9 +255,7 @@ class Runner:
                 output.note(owner, log_line(self._now_ns(), "stderr", remark))
         _stop_watching(lease, output)
 
-    async def _remark(
-        self, runnable: Runnable, lease: Lease, owner: ActivationId, outcome: Outcome
-    ) -> str | None:
+    async def _remark(self, runnable: Runnable, lease: Lease, owner: ActivationId, outcome: Outcome) -> str | None:
         """Waits for the end of the output where there will be one. Code that failed may have said more than is there."""
         if outcome.response.code is Status.DEVELOPER_ERROR:
             return MISSING_LOGS

@@ -1,7 +1,7 @@
 """Contract of the artifact store: entities, activation records, subjects, and the journal of accepted work.
 
-Embedded: SQLite holds all of it. In a fleet CouchDB holds the documents (`DocumentStore`) and the journal lives on the
-bus. All ids are document ids as OpenWhisk has them: `ns/name`, `ns/pkg/name`, `ns/activationId`, `subject`, `ns/limits`.
+Embedded: SQLite holds all of it. In a fleet CouchDB holds the documents (`DocumentStore`), the bus the journal. All ids are
+document ids as OpenWhisk has them: `ns/name`, `ns/pkg/name`, `ns/activationId`, `subject`, `ns/limits`.
 """
 
 from __future__ import annotations
@@ -237,8 +237,7 @@ class Journal(ABC):
         """Forget a journalled message without a record: its namespace stores none."""
 
     def end(self, message: ActivationMessage, record: Activation) -> Awaitable[bool]:
-        """Settle work that ends with `record`, or discard it if its namespace stores none; whether that counted: it may have
-        ended meanwhile."""
+        """Settle work, or discard it if its namespace stores no records; whether that counted: it may have ended meanwhile."""
         return self.settle(record) if message.stored else _counted(self.discard(message.activation_id))
 
     @abstractmethod
@@ -279,10 +278,8 @@ class DocumentStore(Resource):
 
     @abstractmethod
     def accepts_work(self) -> str | None:
-        """None, or the reason why nothing new may be accepted (out of reach, below the floor of free space).
-
-        Cheap: called for every request. Settling goes on regardless.
-        """
+        """None, or the reason why nothing new may be accepted (out of reach, below the floor of free space). Cheap: called for
+        every request. Settling goes on regardless."""
 
     @abstractmethod
     def watch(self, watcher: Watcher) -> Callable[[], None]:
