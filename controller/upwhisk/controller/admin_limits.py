@@ -13,7 +13,7 @@ from upwhisk.common.spi.store import SubjectStore
 from upwhisk.controller.admin_answer import NOT_FOUND, Answer, no_namespace
 from upwhisk.controller.namespace_limits import parse_size
 
-NOT_ENFORCED: Final = "invocationsPerMinute, firesPerMinute and concurrentInvocations are stored and shown, but not enforced yet."
+NOT_ENFORCED: Final = "{} is stored and shown, but not enforced yet."
 LIMIT_ORDER: Final = (
     "invocationsPerMinute",
     "firesPerMinute",
@@ -32,7 +32,7 @@ LIMIT_ORDER: Final = (
     "maxPayloadSize",
     "truncationSize",
 )
-_THROTTLES: Final = frozenset(LIMIT_ORDER[:3])
+_LATER: Final = ("invocationsPerMinute", "firesPerMinute", "concurrentInvocations", "truncationSize")
 _SIZES: Final = frozenset(LIMIT_ORDER[-3:])
 
 
@@ -63,7 +63,7 @@ async def set_limits(store: SubjectStore, wanted: LimitsSet) -> Answer:
     if problem is not None:
         return Answer(f"Failed to set limits ({problem})", 1)
     await store.put_limits(wanted.namespace, limits)
-    hint = NOT_ENFORCED if _THROTTLES & given.keys() else ""
+    hint = " ".join(NOT_ENFORCED.format(name) for name in _LATER if name in given)
     return Answer(f'Limits successfully set for "{wanted.namespace}"', hint=hint)
 
 

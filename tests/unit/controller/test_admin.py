@@ -132,7 +132,9 @@ async def test_limits(admin: Admin) -> None:
     assert await admin("limits get", namespace="space") == none
     told = await admin.ask("limits set", namespace="space", limits={"invocationsPerMinute": 5})
     assert (told.text, told.code) == ('Limits successfully set for "space"', 0), "scripts compare the line"
-    assert told.hint.endswith("stored and shown, but not enforced yet.")
+    assert told.hint == "invocationsPerMinute is stored and shown, but not enforced yet."
+    told = await admin.ask("limits set", namespace="cut", limits={"truncationSize": "1 KB", "maxPayloadSize": "1 MB"})
+    assert told.hint == "truncationSize is stored and shown, but not enforced yet."
     more = {"allowedKinds": ["nodejs:20", "blackbox"], "storeActivations": False, "maxParameterSize": "1 MB"}
     assert await admin.ask("limits set", namespace="space", limits=more) == Answer('Limits successfully set for "space"')
     shown = "invocationsPerMinute = 5\nallowedKinds = ['nodejs:20', 'blackbox']\nstoreActivations = False"
