@@ -76,7 +76,10 @@ def test_work_that_a_node_cannot_read_goes_to_another(pair: Fleet) -> None:
     restart_as(stranger, ["3", "1"])
     restart_as(stranger, STRANGER)
     client = at(pair, 0)
-    accepted = [client.invoke("hello", query="blocking=false")[1]["activationId"] for _ in range(12)]
+    names = [f"hello-{number}" for number in range(12)]  # new ones: their homes are on both nodes, and nothing is warm
+    for name in names:
+        client.deploy(name, HELLO)
+    accepted = [client.invoke(name, query="blocking=false")[1]["activationId"] for name in names]
     assert all(client.record(id_)["response"]["success"] for id_ in accepted)
     wait_for(lambda: unread(stranger.metrics_url) > 0, "it was offered some")
 

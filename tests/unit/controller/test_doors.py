@@ -9,7 +9,7 @@ import pytest
 import uvloop
 from aiohttp import web
 
-from upwhisk.controller.api.doors import bind, close_doors, open_doors
+from upwhisk.controller.api.doors import bind, close_doors, open_doors, turn_away
 
 _CALLERS = 200
 
@@ -75,6 +75,37 @@ async def _held_at_the_end() -> int:
 def test_whom_the_kernel_holds_is_not_lost_when_the_doors_close() -> None:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         assert runner.run(_held_at_the_end()) == 5
+
+
+async def _between_the_last_look_and_the_close() -> None:
+    """The process may be held up there for milliseconds. Whoever has connected by then would be cut off."""
+    runner = web.ServerRunner(web.Server(lambda request: web.Response()))  # type: ignore[arg-type, return-value]
+    await runner.setup()
+    (listener,) = await bind("127.0.0.1", 0)
+    await open_doors(runner, listener)
+    address = runner.addresses[0]
+    before = socket.create_connection(address)
+    turn_away(listener)
+    try:
+        with pytest.raises(TimeoutError):  # its first packet is dropped, so nothing of it is lost
+            socket.create_connection(address, timeout=0.3)
+        (held,) = close_doors(listener)
+        held.sendall(b"x")
+        assert before.recv(1) == b"x", "who was there before is not concerned"
+        before.sendall(b"y" * 100_000)
+        held.setblocking(True)
+        assert held.recv(100_000), "nor what is sent later"
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection(address)
+        held.close()
+    finally:
+        before.close()
+        await runner.cleanup()
+
+
+def test_nobody_connects_while_the_doors_close() -> None:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_between_the_last_look_and_the_close())
 
 
 async def test_an_address_in_use_is_an_error() -> None:

@@ -11,20 +11,43 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import socket
 import ssl
+import struct
+from typing import Final
 
 from aiohttp import web
 
 _BACKLOG = 1024
 _DOORS = 16
 """A connection wakes all of them and one finds it: 0.3 us for each of the others."""
+HANDSHAKE_S: Final = 0.05
+"""A connection's packets have come by then, or its caller is far away."""
+_SO_ATTACH_FILTER: Final = 26
+_DROPS_SYN: Final = (
+    (0x30, 0, 0, 13),  # the flags of the TCP header: a listener's filter begins there
+    (0x45, 0, 1, 0x02),  # SYN?
+    (0x06, 0, 0, 0),  # drop it
+    (0x06, 0, 0, 0xFFFFFFFF),  # keep it
+)
+"""Classic BPF. Source: socket(7), linux/filter.h."""
 
 
 async def open_doors(runner: web.ServerRunner, listener: socket.socket, tls: ssl.SSLContext | None = None) -> None:
     """Serve what comes in by `listener`, a bound socket, which is the runner's from now on."""
     for door in (listener, *(listener.dup() for _ in range(_DOORS - 1))):
         await web.SockSite(runner, door, backlog=_BACKLOG, ssl_context=tls).start()
+
+
+def turn_away(listener: socket.socket) -> None:
+    """From here on nobody can begin to connect: the kernel drops the first packet (SYN), which is sent again after a second and
+    refused then. Who has begun gets through, and is to be waited for, `HANDSHAKE_S`: else somebody comes between the
+    last look and the close, and is cut off with his request on its way."""
+    program = ctypes.create_string_buffer(b"".join(struct.pack("=HBBI", *step) for step in _DROPS_SYN))
+    filter_ = struct.pack("HP", len(_DROPS_SYN), ctypes.addressof(program))
+    with contextlib.suppress(OSError):  # a Unix socket, or a kernel without filters: as it was
+        listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, filter_)
 
 
 def close_doors(listener: socket.socket) -> list[socket.socket]:

@@ -23,7 +23,7 @@ from upwhisk.common.errors import (
 )
 from upwhisk.common.ids import new_transaction_id
 from upwhisk.common.resource import Resource
-from upwhisk.controller.api.doors import bind, close_doors, open_doors
+from upwhisk.controller.api.doors import HANDSHAKE_S, bind, close_doors, open_doors, turn_away
 from upwhisk.controller.api.errors import error_reply, unexpected_reply
 from upwhisk.controller.api.operators_access import may_operate
 from upwhisk.controller.api.protocol import ApiConnections
@@ -124,6 +124,9 @@ class ApiServer(Resource):
         if self._runner is None:
             return
         listeners, self._listeners = self._listeners, []
+        for listener in listeners:
+            turn_away(listener)
+        await asyncio.sleep(HANDSHAKE_S)
         held = [connection for listener in listeners for connection in close_doors(listener)]
         for site in self._runner.sites:
             await site.stop()
