@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import ipaddress
 import socket
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from urllib.parse import urlsplit
+
+import structlog
 
 from upwhisk.cli.container_choice import DOCKER
 from upwhisk.cli.node_runtimes import NodeRuntimes
@@ -18,6 +19,8 @@ from upwhisk.common.plugins import load
 from upwhisk.common.settings import GuestSettings, Settings
 from upwhisk.common.spi.containers import ContainerFactory
 from upwhisk.invoker.containers.bounds import GuestBounds, NetworkSettings
+
+log = structlog.get_logger(__name__)
 
 
 def make_factory(runtimes: NodeRuntimes, api_socket: str) -> ContainerFactory:
@@ -65,11 +68,13 @@ def services_of(settings: Settings) -> list[str]:
 
 
 def addresses_of(hosts: Iterable[str]) -> tuple[str, ...]:
-    """Their IPv4 addresses, the only ones that outbound guests have a way to. A host without one is passed over. Blocking."""
+    """Their IPv4 addresses, the only ones that outbound guests have a way to. Blocking."""
     found: set[str] = set()
     for host in hosts:
-        with contextlib.suppress(OSError):
+        try:
             found |= {str(each[4][0]) for each in socket.getaddrinfo(host, None, socket.AF_INET)}
+        except OSError as error:
+            log.warning("not closed to guests", action="guests.open_service", host=host, reason=error.strerror)
     return tuple(sorted(found))
 
 

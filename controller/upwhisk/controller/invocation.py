@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from typing import NoReturn
 
 import structlog
 
@@ -104,9 +105,19 @@ class InvocationService:
             return Invoked(message.activation_id, _outcome(done))
         try:
             await self._keep(message)
-        except StoreUnavailable as error:  # it goes on, and nobody could ask for it
-            raise Unconfirmed(error.text) from None
+        except StoreUnavailable as error:
+            self._give_up(message, error)
         return Invoked(message.activation_id, None)
+
+    def _give_up(self, message: ActivationMessage, error: StoreUnavailable) -> NoReturn:
+        """It could not be kept. Where nothing of it was done either, it is taken back; else it goes on, and nobody can ask for it."""
+        balancer = self._ports.balancer
+        pending = balancer.work.find(message.activation_id)
+        if not isinstance(error, Unconfirmed) and message.attempt == 1 and balancer.withdraw(message.activation_id):
+            assert pending is not None
+            balancer.forget(pending)
+            raise error
+        raise Unconfirmed(error.text) from None
 
     async def _ended_or_late(self, done: asyncio.Future[Activation], wait_s: float) -> None:
         """`done` itself stays as it is: whoever looks at it afterwards also sees what came in the last moment."""

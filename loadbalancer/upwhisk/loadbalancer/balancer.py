@@ -191,8 +191,8 @@ class Balancer(Resource):
             self._drain_queue()
 
     def forget(self, pending: Pending, reason: str = "") -> None:
-        """It is somebody else's, or nobody's: who waits is told, `Unconfirmed` if a node may have it."""
-        error = Unavailable if pending.phase is Phase.QUEUED else Unconfirmed
+        """It is somebody else's, or nobody's: who waits is told, `Unconfirmed` if any of it may be done."""
+        error = Unavailable if pending.is_untouched else Unconfirmed
         self._forget(pending)
         self._fail(pending, error.because(reason) if reason else error())
 

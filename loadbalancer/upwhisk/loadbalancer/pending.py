@@ -74,6 +74,11 @@ class Pending:
             self.permit.release()
             self.permit = None
 
+    @property
+    def is_untouched(self) -> bool:
+        """Nothing of it is kept, no node has it, and none had begun it: whoever is told so may ask elsewhere."""
+        return self.phase is Phase.QUEUED and not self.message.journalled and self.message.attempt == 1
+
     def is_unanswered(self, now: float) -> bool:
         return self.phase is Phase.HANDED and now >= self.answer_by > 0
 
@@ -138,13 +143,16 @@ class Sending:
 
         announcing.add_done_callback(announced)
 
-    def send(self, pending: Pending) -> None:
+    def send(self, pending: Pending, *, again: bool = False) -> None:
+        """`again`: the node has had it already, most likely."""
         message = pending.message
         now = self._clock.monotonic()
         pending.again_at = now + pending.again_s
         pending.answer_by = pending.answer_by or now + 2 * message.demand.timeout_ms / 1000 + _ANSWER_GRACE_S
         sending, dispatch = self._bus.send(node_topic(message.node), message), message.dispatch
-        if sending.done():
+        if again:  # if it fails, the next reminder comes, or the time for its answer is up
+            sending.add_done_callback(lambda done: done.cancelled() or done.exception())
+        elif sending.done():
             self._sent(pending, sending, dispatch, Unavailable)
         else:
             sending.add_done_callback(lambda done: self._sent(pending, done, dispatch, Unconfirmed))
@@ -177,7 +185,7 @@ class Sending:
                 silent.append(pending)
             elif pending.phase is Phase.HANDED and now >= pending.again_at > 0.0:
                 pending.again_s = min(LONGEST_AGAIN_S, 2 * pending.again_s)
-                self.send(pending)
+                self.send(pending, again=True)
         return silent
 
 

@@ -66,6 +66,8 @@ async def test_who_is_both_keeps_both(tmp_path: Path) -> None:
     documents = Documents()
     await documents.grant("ann", "controller", tmp_path)
     assert (await documents.grant("ann", "node", tmp_path))["roles"] == ["upwhisk_controller", "upwhisk_node"]
+    assert documents.there["/upwhisk_activations/_security"]["admins"]["names"] == ["ann"], "old records are purged by it"
+    assert documents.there["/upwhisk_whisks/_security"]["admins"]["names"] == []
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="needs nodejs")

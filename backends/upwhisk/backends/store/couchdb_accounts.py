@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from upwhisk.backends.store.couchdb_answers import Answer, reason_of
@@ -38,9 +38,9 @@ async def grant(client: CouchClient, account: CouchDBSettings, role: Role) -> st
     if user == client.settings.user:
         return f"documents: the {role} is the administrator '{user}'"
     password = await asyncio.to_thread(read_secret, account.password_file, "couchdb.password_file")
-    await _write_user(client, user, password, _title(client, role))
+    titles = await _write_user(client, user, password, _title(client, role))
     for name in DESIGNS:
-        await _let_in(client, name, user, keeps=role == "controller" and name == _KEPT)
+        await _let_in(client, name, user, keeps=_title(client, "controller") in titles and name == _KEPT)
     for name in _ONLY_READ:
         await _refuse_nodes(client, name)
     return f"documents: '{user}' has the rights of a {role}"
@@ -51,15 +51,18 @@ def _title(client: CouchClient, role: Role) -> str:
     return f"{client.settings.prefix}{role}"
 
 
-async def _write_user(client: CouchClient, user: str, password: str, title: str) -> None:
+async def _write_user(client: CouchClient, user: str, password: str, title: str) -> Sequence[str]:
+    """All titles that the user has now."""
+    titles: list[str] = []
     _must(await client.send(Call(method="PUT", path="/_users", lane="write")), "users", 412)
 
     def changed(before: Fields) -> Fields:
-        roles = sorted({*before.get("roles", ()), title})
+        titles[:] = sorted({*before.get("roles", ()), title})
         revision = {"_rev": before["_rev"]} if before else {}
-        return {**revision, "name": user, "password": password, "roles": roles, "type": "user"}
+        return {**revision, "name": user, "password": password, "roles": [*titles], "type": "user"}
 
     await _write(client, f"/_users/{escaped(f'org.couchdb.user:{user}')}", f"user '{user}'", changed)
+    return titles
 
 
 async def _refuse_nodes(client: CouchClient, name: str) -> None:

@@ -107,7 +107,7 @@ class Hosting(Resource):
         return self.own
 
     def named(self, name: str) -> ControllerLog | None:
-        return next((each for each in self.logs() if each.name == name), None)
+        return next((each for each in self.logs() if each.name == name and not each.lost), None)
 
     def problem(self) -> str | None:
         return _NONE if self._own is None or self._own.log.lost else None
@@ -190,13 +190,15 @@ class Hosting(Resource):
         await self.adopted(hosted.log)
 
     async def _host(self, name: str) -> _Hosted | None:
-        """Claim it and take it over; None if somebody else holds the claim. Nothing is left of an attempt that fails."""
+        """Claim it and take it over; None if somebody else holds the claim. `StoreUnavailable`: nothing is left of the attempt."""
         claim = await self._claim(LOGS + name)
         if claim is None:
             return None
         made = self._make(name)
         try:
             await made.start()
+            if made.lost:  # we were away meanwhile, and read at once that it is ours and that it is another's
+                raise StoreUnavailable(f"The log '{name}' was taken over by another controller at once.")
         except BaseException:
             await made.aclose()
             await claim.release()

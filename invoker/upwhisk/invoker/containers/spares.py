@@ -1,4 +1,4 @@
-"""Guests that are born ahead: one of each kind waits, whole, for whoever needs the next of its kind.
+"""Guests that are born ahead: one of each kind and network waits, whole, for whoever needs the next such.
 
 A birth is some milliseconds of forking, confining and limiting, and nothing of it depends on who the guest will work for.
 """
@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from upwhisk.common.errors import ContainerError
-from upwhisk.common.spi.containers import ContainerSpec
+from upwhisk.common.spi.containers import ContainerSpec, Network
 from upwhisk.common.tasks import TaskOwner
 from upwhisk.invoker.containers.sandbox import ProcessContainer
 
@@ -21,6 +21,8 @@ QUIET_S = 0.05
 """So long after the last order the next spare is born: not beside the guest that was ordered."""
 
 Bear = Callable[[ContainerSpec], Awaitable[ProcessContainer]]
+_Like = tuple[str, Network, tuple[tuple[str, str], ...]]
+"""What cannot be changed once a guest is born. The kinds and networks of a node are few; no action chooses the environment."""
 
 
 class Spares:
@@ -28,18 +30,18 @@ class Spares:
 
     def __init__(self, bear: Bear) -> None:
         self._bear = bear
-        self._waiting: dict[str, ProcessContainer] = {}
-        self._wanted: dict[str, ContainerSpec] = {}
+        self._waiting: dict[_Like, ProcessContainer] = {}
+        self._wanted: dict[_Like, ContainerSpec] = {}
         self._births = asyncio.Lock()
         self._timer: asyncio.TimerHandle | None = None
         self._tasks = TaskOwner("spares")
 
     async def take(self, spec: ContainerSpec) -> ProcessContainer | None:
-        """The one that waits, with this memory; None if none is alive and fits."""
-        spare = self._waiting.get(spec.kind)
-        if spare is None or not _fits(spare, spec):
+        """The one that waits, with this memory; None if there is none that is alive."""
+        spare = self._waiting.get(_like(spec))
+        if spare is None or not spare.alive:
             return None
-        del self._waiting[spec.kind]
+        del self._waiting[_like(spec)]
         try:
             if spare.spec.memory_mb != spec.memory_mb:
                 await spare.resize(spec.memory_mb)
@@ -52,7 +54,7 @@ class Spares:
 
     def want(self, spec: ContainerSpec) -> None:
         """One like this is to wait, as soon as nobody has ordered any other for a moment."""
-        self._wanted[spec.kind] = spec
+        self._wanted[_like(spec)] = spec
         if self._timer is not None:
             self._timer.cancel()
         self._timer = asyncio.get_running_loop().call_later(QUIET_S, self._begin)
@@ -68,14 +70,15 @@ class Spares:
                 await self._replace(spec)
 
     async def _replace(self, spec: ContainerSpec) -> None:
-        there = self._waiting.get(spec.kind)
-        if there is not None and _fits(there, spec):
+        like = _like(spec)
+        there = self._waiting.get(like)
+        if there is not None and there.alive:
             return
         if there is not None:
-            del self._waiting[spec.kind]
+            del self._waiting[like]
             await there.destroy()
         try:
-            self._waiting[spec.kind] = await self._bear(spec)
+            self._waiting[like] = await self._bear(spec)
         except ContainerError as error:  # whoever needs one is told
             log.info("no spare", action="spares.unborn", kind=spec.kind, reason=str(error))
 
@@ -86,5 +89,5 @@ class Spares:
         self._waiting.clear()
 
 
-def _fits(spare: ProcessContainer, spec: ContainerSpec) -> bool:
-    return spare.alive and (spare.spec.network, spare.spec.environment) == (spec.network, spec.environment)
+def _like(spec: ContainerSpec) -> _Like:
+    return spec.kind, spec.network, spec.environment

@@ -19,8 +19,8 @@ from upwhisk.invoker.containers.docker.guest_config import volumes_of
 log = structlog.get_logger(__name__)
 
 _KNOWN = 256
-_IN_LINE = 64
-"""So many images of one namespace may be waited for."""
+_IN_LINE, _IN_ALL = 64, 4096
+"""So many images of one namespace, and of all, may be waited for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class NamedImages:
         self._registries = registries
         self._known: OrderedDict[str, NamedImage] = OrderedDict()
         self._getting: dict[tuple[str, str], asyncio.Task[NamedImage | Exception]] = {}
-        self._tasks = TaskOwner("docker.images", bound=4096)
+        self._tasks = TaskOwner("docker.images", bound=_IN_ALL)
         self._fetches = Fetches(engine, pull_s)
 
     async def have(self, name: str) -> NamedImage:
@@ -93,8 +93,8 @@ class NamedImages:
         return image
 
     def _ask(self, name: str, namespace: str) -> asyncio.Task[NamedImage | Exception]:
-        if sum(1 for of, _ in self._getting if of == namespace) >= _IN_LINE:
-            raise self._missing(name, f"{_IN_LINE} others of namespace '{namespace}' are waited for already")
+        if sum(1 for of, _ in self._getting if of == namespace) >= _IN_LINE or len(self._tasks) >= _IN_ALL:
+            raise ContainerCreateFailed(f"too many images are waited for already to fetch '{name}', too")
         task = self._getting[namespace, name] = self._tasks.start(self._get(name, namespace), f"image-{name}")
         task.add_done_callback(lambda _: self._getting.pop((namespace, name), None))
         return task
