@@ -144,7 +144,7 @@ class Unavailable(PlatformError):
 
     @classmethod
     def because(cls, reason: str) -> Self:
-        """OpenWhisk's text, which clients know, and then the reason."""
+        """The usual text, which clients know, and then the reason."""
         return cls(f"{cls.default.removesuffix('.')}: {reason}.")
 
 
@@ -156,11 +156,7 @@ class Unconfirmed(StoreUnavailable):
     """It may be done or not: whoever tries again may have it twice. Not 503, which always means that nothing was done."""
 
     status = 502
-    default = "It is not known whether the request was carried out (the server became unavailable meanwhile)."
-
-    @classmethod
-    def because(cls, reason: str) -> Self:
-        return cls(f"It is not known whether the request was carried out: {reason}.")
+    default = "It is not known whether the request was carried out."
 
 
 class StoreError(UpwhiskError):

@@ -101,7 +101,7 @@ class Recovery:
     async def expire(self, pending: Pending) -> None:
         """End work that the balancer gave up, and tell who waits for it."""
         record = await self._end(pending.message, EXPIRED.format(self._ports.max_age_s))
-        if self._ports.balancer.work.find(pending.message.activation_id) is pending:  # else a node's outcome came before
+        if self._ports.balancer.work.holds(pending):  # else a node's outcome came before
             self._ports.balancer.resolve(pending, record)
 
 

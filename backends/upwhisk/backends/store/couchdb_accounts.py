@@ -53,15 +53,15 @@ def _title(client: CouchClient, role: Role) -> str:
 
 async def _write_user(client: CouchClient, user: str, password: str, title: str) -> Sequence[str]:
     """All titles that the user has now."""
-    titles: list[str] = []
     _must(await client.send(Call(method="PUT", path="/_users", lane="write")), "users", 412)
 
     def changed(before: Fields) -> Fields:
-        titles[:] = sorted({*before.get("roles", ()), title})
+        roles = sorted({*before.get("roles", ()), title})
         revision = {"_rev": before["_rev"]} if before else {}
-        return {**revision, "name": user, "password": password, "roles": [*titles], "type": "user"}
+        return {**revision, "name": user, "password": password, "roles": roles, "type": "user"}
 
-    await _write(client, f"/_users/{escaped(f'org.couchdb.user:{user}')}", f"user '{user}'", changed)
+    written = await _write(client, f"/_users/{escaped(f'org.couchdb.user:{user}')}", f"user '{user}'", changed)
+    titles: Sequence[str] = written["roles"]
     return titles
 
 
@@ -74,18 +74,18 @@ async def _refuse_nodes(client: CouchClient, name: str) -> None:
     await _write(client, f"{client.database(name)}/{_GUARD}", f"guard of {name}", changed)
 
 
-async def _write(client: CouchClient, path: str, what: str, changed: Callable[[Fields], Fields]) -> None:
-    """Nothing is written where the document is so already."""
+async def _write(client: CouchClient, path: str, what: str, changed: Callable[[Fields], Fields]) -> Fields:
+    """What the document is afterwards. Nothing is written where it is so already."""
     for _ in range(_RACES):
         found = await client.send(Call(method="GET", path=path))
         before = found.fields() if found.is_ok else {}
         after = changed(before)
         if after == before:
-            return
+            return after
         answer = await client.send(Call(method="PUT", path=path, body=body_of(after), lane="write"))
         if answer.status != 409:
             _must(answer, what)
-            return
+            return after
     raise StoreUnavailable(f"The {what} is being changed by others; try again.")
 
 

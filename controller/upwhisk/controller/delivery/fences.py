@@ -56,7 +56,7 @@ class Fences:
                 is_read = True
             except StoreUnavailable as error:
                 log.warning("judged without the log's end", action="fences.unread", id=message.activation_id, reason=str(error))
-        if self._balancer.work.find(message.activation_id) is pending and pending.phase is Phase.ENDING:
+        if self._balancer.work.holds(pending) and pending.phase is Phase.ENDING:
             self._verdict(pending, reason, is_read=is_read)
 
     def _verdict(self, pending: Pending, reason: str, *, is_read: bool) -> None:
@@ -116,14 +116,14 @@ class Fences:
         """The log decides between this end and an outcome that comes at the last moment. Tried until it has."""
         message = pending.message
         record = lost(message, reason, now_ms=self._clock.now_ms())
-        while self._balancer.work.find(message.activation_id) is pending:
+        while self._balancer.work.holds(pending):
             try:
                 await self._journal.end(message, record)
             except StoreUnavailable as error:
                 log.warning("not ended yet", action="fences.waiting", id=message.activation_id, reason=str(error))
                 await self._clock.sleep(_AGAIN_S)
                 continue
-            if self._balancer.work.find(message.activation_id) is pending:
+            if self._balancer.work.holds(pending):
                 # Of a node's outcome we had been told before: what ended it is ours, of now or of an earlier try.
                 log.info("ended", action="fences.ended", id=message.activation_id, reason=reason)
                 self._balancer.resolve(pending, record)

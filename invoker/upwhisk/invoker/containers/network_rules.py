@@ -49,7 +49,8 @@ def address_of(subnet: str, number: int) -> str:
 def rules(
     instance: str, subnet: str, resolvers: Iterable[str], allow: Iterable[str], closed: Iterable[str] = ()
 ) -> str:
-    """Our own table. `closed`: addresses that are not reached even where `allow` holds them. What it drops is dropped whatever other tables say; what it accepts others may still drop."""
+    """Our own table. What it drops is dropped whatever other tables say; what it accepts others may still drop. `closed`:
+    addresses that are not reached even where `allow` holds them."""
     bridge = bridge_name(instance)
     servers, allowed = ", ".join(resolvers), ", ".join(_v4(allow))
     name_service = (
