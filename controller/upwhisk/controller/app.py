@@ -82,6 +82,8 @@ class ControllerParts:
     delivery: MakeDelivery | None = None
     catalog: Catalog | None = None
     """One that a node in the same process reads too; None: its own."""
+    together_s: float = 0.0
+    """How long requests wait for company while calls are refused."""
 
 
 class Controller(Resource):
@@ -151,6 +153,7 @@ class Controller(Resource):
             port=server.port,
             header_timeout_s=server.header_timeout_s,
             drain_s=5.0,
+            together_s=self._parts.together_s,
             unix_path=unix_path,
             security=self._parts.security,
         )

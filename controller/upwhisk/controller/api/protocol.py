@@ -1,5 +1,5 @@
 """aiohttp's connection handler with three things added: our error shape for bytes that are no request, a deadline
-for the head of a request, and silence in the log about both."""
+for the head of a request, silence in the log about both; and requests that are taken in together where it is crowded."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from aiohttp import web
 
 from upwhisk.common.gathered import GatheredTransport
 from upwhisk.common.ids import new_transaction_id
+from upwhisk.controller.api.crowd import Crowd
 from upwhisk.controller.api.errors import (
     MAX_FIELD,
     MAX_HEADERS,
@@ -63,6 +64,13 @@ class ApiProtocol(web.RequestHandler):
         super().eof_received()
 
     def data_received(self, data: bytes) -> None:
+        crowd = self._connections.crowd
+        crowd.release(self)
+        begun = self._messages or self._current_request is not None
+        if begun or not crowd.holds(self, data):
+            self.take_in(data)
+
+    def take_in(self, data: bytes) -> None:
         super().data_received(data)
         if self._messages:
             self._connections.heard(self)
@@ -75,6 +83,7 @@ class ApiProtocol(web.RequestHandler):
             self._expect_head()
 
     def connection_lost(self, exc: BaseException | None) -> None:
+        self._connections.crowd.forget(self)
         if self._head_deadline is not None:
             self._head_deadline.cancel()
             self._head_deadline = None
@@ -115,11 +124,13 @@ class ApiProtocol(web.RequestHandler):
 
 
 class ApiConnections(web.Server):
-    """Makes an `ApiProtocol` for each connection."""
+    """Makes an `ApiProtocol` for each connection. `crowd`: what they hold while calls are refused, for `together_s`. Belongs to a
+    running loop."""
 
-    def __init__(self, handler: Handler, head_timeout_s: float) -> None:
+    def __init__(self, handler: Handler, head_timeout_s: float, together_s: float = 0.0) -> None:
         super().__init__(cast(Any, handler))
         self._head_timeout_s = head_timeout_s
+        self.crowd = Crowd(together_s)
         self._silent: set[ApiProtocol] = set()
         self._all_heard = asyncio.Event()
         self._all_heard.set()

@@ -19,6 +19,7 @@ from upwhisk.common.errors import (
     NotAuthorized,
     NotFound,
     StartupError,
+    TooManyRequests,
     Unavailable,
 )
 from upwhisk.common.ids import new_transaction_id
@@ -36,6 +37,7 @@ from upwhisk.controller.auth import Authenticator
 log = structlog.get_logger(__name__)
 _NO_ROUTE: Final = "The requested resource could not be found."
 _API: Final = ("/api/v1/", "/upwhisk/v1/")
+_NO_ROOM: Final = (TooManyRequests.status, Unavailable.status)
 _MAX_TRANSACTION_ID: Final = 255
 _FIRST_REQUEST_S: Final = 5.0
 """So long, after the last connection was taken, its request is waited for when the listener closes: a proxy sends a call
@@ -57,12 +59,14 @@ class ListenerSecurity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListenerSettings:
-    """`drain_s` bounds the wait for requests that are being handled when the listener closes."""
+    """`drain_s` bounds the wait for requests that are being handled when the listener closes. `together_s`: how long requests wait
+    for company while calls are refused for want of room (`crowd.py`)."""
 
     host: str
     port: int
     header_timeout_s: float
     drain_s: float = 30.0
+    together_s: float = 0.0
     security: ListenerSecurity = field(default_factory=ListenerSecurity)
     body_memory_bytes: int = 256 * 1024 * 1024
     """What the bodies of unfinished requests may hold together; more is answered 503."""
@@ -102,7 +106,9 @@ class ApiServer(Resource):
         return self._reading.budget.free
 
     async def start(self) -> None:
-        self._connections = ApiConnections(self._serve, self._settings.header_timeout_s)
+        self._connections = ApiConnections(
+            self._serve, self._settings.header_timeout_s, self._settings.together_s
+        )
         self._runner = web.ServerRunner(self._connections, shutdown_timeout=self._settings.drain_s)
         await self._runner.setup()
         try:
@@ -118,9 +124,11 @@ class ApiServer(Resource):
     def drain(self) -> None:
         """From now on the API answers 503; what is being handled goes on."""
         self._draining = True
+        if self._connections is not None:
+            self._connections.crowd.close()
 
     async def aclose(self) -> None:
-        self._draining = True
+        self.drain()
         if self._runner is None:
             return
         listeners, self._listeners = self._listeners, []
@@ -157,6 +165,8 @@ class ApiServer(Resource):
                 request = Request(http, transaction_id, (match.parameters, raw_query), self._reading)
                 reply = await self._handle(http, found, request)
         except HttpError as error:
+            if error.status in _NO_ROOM and self._connections is not None:
+                self._connections.crowd.refused()
             reply = error_reply(error, transaction_id)
         except ConnectionError:
             reply = Reply(400, close=True)
