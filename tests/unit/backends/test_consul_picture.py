@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from upwhisk.backends.nodes.consul.picture import health_of, picture_of
 from upwhisk.common.ids import NodeId
 from upwhisk.common.spi.nodes import NodeReport, NodeState
@@ -11,7 +13,9 @@ from upwhisk.common.spi.nodes import NodeReport, NodeState
 REPORT = NodeReport(node=NodeId("a"), memory_mb=1, cores=1)
 
 
-def service(*, ttl: str = "passing", serf: str = "passing", disk: str | None = None) -> dict[str, Any]:
+def service(
+    *, ttl: str = "passing", serf: str = "passing", disk: str | None = None, of: str | None = None
+) -> dict[str, Any]:
     """As /v1/health/service answers, as far as it is read."""
     checks = [
         {"CheckID": "serfHealth", "Status": serf, "ServiceID": ""},
@@ -19,11 +23,13 @@ def service(*, ttl: str = "passing", serf: str = "passing", disk: str | None = N
     ]
     if disk is not None:
         checks.append({"CheckID": "disk", "Status": disk, "ServiceID": ""})
-    return {"Service": {"Meta": {"node": "a", "ttl_s": "3"}}, "Checks": checks}
+    meta = {"node": "a", "ttl_s": "3"} if of is None else {"node": "a", "ttl_s": "3", "incarnation": of}
+    return {"Service": {"Meta": meta}, "Checks": checks}
 
 
-def shown(*services: dict[str, Any]) -> tuple[NodeState, str]:
-    (report,) = picture_of(health_of(list(services)), {NodeId("a"): REPORT}, {}, is_settled=True)
+def shown(*services: dict[str, Any], incarnation: str = "") -> tuple[NodeState, str]:
+    told = msgspec.structs.replace(REPORT, incarnation=incarnation)
+    (report,) = picture_of(health_of(list(services)), {NodeId("a"): told}, {}, is_settled=True)
     return report.state, report.reason
 
 
@@ -46,3 +52,23 @@ def test_a_node_that_was_registered_with_another_agent_before_lives() -> None:
     assert shown(service(), service(serf="critical")) == (NodeState.HEALTHY, "")
     assert shown(service(ttl="critical"), service()) == (NodeState.HEALTHY, "")
     assert shown(service(ttl="critical"), service(serf="critical"))[0] is NodeState.OFFLINE
+
+
+def test_a_report_is_believed_only_with_a_check_of_its_own_incarnation() -> None:
+    """Else the check of the process before lapses while a new one works, and its work is taken for lost."""
+    assert shown(service(of="new.0"), incarnation="new.0") == (NodeState.HEALTHY, "")
+    assert shown(service(of="old.0"), incarnation="new.0") == (NodeState.OFFLINE, "it starts anew")
+    assert shown(service(of="old.0", ttl="critical"), incarnation="new.0") == (NodeState.OFFLINE, "it starts anew")
+    assert shown(service(of="new.0"), incarnation="old.0") == (NodeState.OFFLINE, "it starts anew")
+    assert shown(service(of="new.0", ttl="critical"), incarnation="new.0") == (NodeState.OFFLINE, "no heartbeat for 3 s")
+
+
+def test_of_several_agents_those_count_that_know_the_incarnation() -> None:
+    assert shown(service(of="old.0"), service(of="new.0"), incarnation="new.0") == (NodeState.HEALTHY, "")
+    dead = shown(service(of="old.0"), service(of="new.0", ttl="critical"), incarnation="new.0")
+    assert dead == (NodeState.OFFLINE, "no heartbeat for 3 s")
+
+
+def test_what_a_release_registered_that_named_no_incarnation_counts_for_all() -> None:
+    assert shown(service(), incarnation="new.0") == (NodeState.HEALTHY, "")
+    assert shown(service(ttl="critical"), incarnation="new.0")[0] is NodeState.OFFLINE

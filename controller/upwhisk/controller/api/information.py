@@ -51,9 +51,6 @@ class LaterApi:
     async def web(self, _request: Request) -> Reply:
         raise NotYetAvailable("The part of the API below /api/v1/web (web actions and the API gateway)")
 
-    async def disable(self, _request: Request) -> Reply:
-        raise NotYetAvailable("Disabling a controller by its API (a node: 'upwhisk node drain')")
-
 
 def platform_limits(limits: SystemLimits) -> dict[str, int]:
     """Durations in ms, memory and logs in bytes."""

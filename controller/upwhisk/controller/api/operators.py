@@ -11,6 +11,7 @@ from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
 
 from upwhisk.common.spi.nodes import NodeReport, NodeState
+from upwhisk.controller.api.disabling import DisableApi
 from upwhisk.controller.api.ports import Services
 from upwhisk.controller.api.reply import Reply, json_reply
 from upwhisk.controller.api.request import Request
@@ -34,16 +35,17 @@ class RequestCollector(Collector):
 
 
 class OperatorsApi:
-    def __init__(self, services: Services, registry: CollectorRegistry) -> None:
+    def __init__(self, services: Services, registry: CollectorRegistry, disabling: DisableApi) -> None:
         self._services = services
         self._registry = registry
+        self._disabling = disabling
 
     async def metrics(self, _request: Request) -> Reply:
         return Reply(200, generate_latest(self._registry), _PROMETHEUS)
 
     async def health(self, _request: Request) -> Reply:
         """503 as long as one component is not well, so that a load balancer need not read the body."""
-        components = await self._services.health.components()
+        components = {**await self._services.health.components(), **self._disabling.components()}
         healthy = all(component.ok for component in components.values())
         document = {
             "status": "ok" if healthy else "degraded",

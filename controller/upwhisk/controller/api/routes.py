@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 from upwhisk.controller.api.actions import ActionsApi
 from upwhisk.controller.api.activations import ActivationsApi, LiveApi
 from upwhisk.controller.api.apidocs import API, platform_swagger, swagger
+from upwhisk.controller.api.disabling import DisableApi
 from upwhisk.controller.api.docs_api import DocsApi
 from upwhisk.controller.api.information import InformationApi, LaterApi
 from upwhisk.controller.api.namespaces import NamespacesApi
@@ -33,14 +34,17 @@ def api_server(
     """The listener with all routes. `registry` holds the process's metrics; the API's are added to it."""
     counts: Counter[tuple[str, int]] = Counter()
     registry.register(RequestCollector(counts))
-    return ApiServer(settings, Router(routes(services, registry)), authenticator, counts)
+    disabling = DisableApi(settings.security.operators_token)
+    server = ApiServer(settings, Router(routes(services, registry, disabling)), authenticator, counts)
+    disabling.on_disable = server.drain
+    return server
 
 
-def routes(services: Services, registry: CollectorRegistry) -> tuple[Route, ...]:
+def routes(services: Services, registry: CollectorRegistry, disabling: DisableApi) -> tuple[Route, ...]:
     entities = _entity_routes(services)
     release = _release()
     information = InformationApi(services, build=release, buildno=release)
-    around = (*_open_routes(information), *_operator_routes(OperatorsApi(services, registry)))
+    around = (*_open_routes(information), *_operator_routes(OperatorsApi(services, registry, disabling), disabling))
     return (
         *around,
         *_docs_routes(API, DocsApi(API, lambda: swagger(entities))),
@@ -73,14 +77,14 @@ def _open_routes(information: InformationApi) -> tuple[Route, ...]:
     )
 
 
-def _operator_routes(operators: OperatorsApi) -> tuple[Route, ...]:
+def _operator_routes(operators: OperatorsApi, disabling: DisableApi) -> tuple[Route, ...]:
     return (
         Route("GET", "/health", operators.health, Access.OPEN),
         Route("GET", "/metrics", operators.metrics, Access.OPERATOR),
         Route("GET", "/invokers", operators.invokers, Access.OPERATOR),
         Route("GET", "/invokers/healthy/count", operators.healthy_count, Access.OPERATOR),
         Route("GET", "/invokers/ready", operators.ready, Access.OPERATOR),
-        Route("POST", "/disable", LaterApi().disable, Access.OPERATOR),
+        Route("POST", "/disable", disabling.disable, Access.OPEN),
         Route("GET", "/activation", operators.activations, Access.OPERATOR),
         Route("GET", "/activation/count", operators.activation_count, Access.OPERATOR),
     )

@@ -1,4 +1,9 @@
-"""The nodes that this process answers for: registered once, renewed with each heartbeat."""
+"""The nodes that this process answers for: registered once for each incarnation, renewed with each heartbeat.
+
+What is registered names the incarnation that its check is of, and comes first: a report is believed only with a check of its own
+(`picture.py`). The check of the process before would lapse in the midst of a new one's first work, which would be taken for lost
+and still run.
+"""
 
 from __future__ import annotations
 
@@ -21,30 +26,30 @@ class Members:
     def __init__(self, link: Link, prefix: str) -> None:
         self._link = link
         self._prefix = prefix
-        self._registered: dict[NodeId, float] = {}
+        self._registered: dict[NodeId, tuple[str, float]] = {}
         self._told: dict[NodeId, bytes] = {}
 
     async def renew(self, report: NodeReport, ttl_s: float) -> bool:
         """Whether anything changed that others see at once. `Unavailable`: it is not renewed."""
         within_s = max(0.2, min(2.0, ttl_s / 2))
-        changed = await self._tell(report, within_s)
-        if self._registered.get(report.node) == ttl_s:
+        if self._registered.get(report.node) == (report.incarnation, ttl_s):
             try:
                 await self._pass(report.node, within_s)
-                return changed
+                return await self._tell(report, within_s)
             except Unavailable:
                 if self._link.problem is not None:
                     raise
                 # Consul is there and knows nothing of us: it lost its state, or somebody removed this node.
                 self._told.pop(report.node, None)
-                await self._tell(report, within_s)
-        await self._register(report.node, ttl_s, within_s)
+        await self._register(report, ttl_s, within_s)
+        await self._tell(report, within_s)
         return True
 
     def is_held(self, node: NodeId, text: bytes) -> None:
-        """What Consul holds of a node: if it is not what we told (it was restored from a copy), it is told again."""
+        """What Consul holds of a node: if it is not what we told (it was restored from a copy), all is told again."""
         if self._told.get(node) != text:
             self._told.pop(node, None)
+            self._registered.pop(node, None)
 
     async def leave(self, node: NodeId) -> None:
         self._registered.pop(node, None)
@@ -66,18 +71,19 @@ class Members:
         self._told[report.node] = text
         return True
 
-    async def _register(self, node: NodeId, ttl_s: float, within_s: float) -> None:
+    async def _register(self, report: NodeReport, ttl_s: float, within_s: float) -> None:
+        node = report.node
         name, service = f"{self._prefix}-invoker", self._service_id(node)
         check: dict[str, Any] = {
             **Check.ttl(f"{ttl_s:g}s"),
             "status": "passing",  # nobody is to see it critical before its first heartbeat
             "deregistercriticalserviceafter": _FORGOTTEN_AFTER,
         }
-        meta = {"node": node, "ttl_s": f"{ttl_s:g}"}
+        meta = {"node": node, "ttl_s": f"{ttl_s:g}", "incarnation": report.incarnation}
         await self._link.ask(
             lambda c: c.agent.service.register(name, service_id=service, check=check, meta=meta), within_s
         )
-        self._registered[node] = ttl_s
+        self._registered[node] = report.incarnation, ttl_s
         await self._pass(node, within_s)
 
     async def _pass(self, node: NodeId, within_s: float) -> None:

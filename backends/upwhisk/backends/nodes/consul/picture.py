@@ -15,6 +15,7 @@ from upwhisk.common.ids import NodeId
 from upwhisk.common.spi.nodes import NodeReport, NodeState
 
 _AGENT_CHECK = "serfHealth"
+_ANEW = "it starts anew"
 
 _decode = msgspec.json.Decoder(NodeReport).decode
 
@@ -31,26 +32,26 @@ _decode_head = msgspec.json.Decoder(_Head).decode
 
 
 class Health(msgspec.Struct, frozen=True):
-    """What Consul says of one node. `reason`: why it is taken for dead, empty if it is not."""
+    """What Consul says of one node. `reason`: why it is taken for dead, empty if it is not. `incarnation`: whose check that is;
+    empty: a release registered it that did not say so."""
 
     reason: str
     ttl_s: float
+    incarnation: str = ""
 
     @property
     def is_passing(self) -> bool:
         return not self.reason
 
 
-def health_of(services: list[dict[str, Any]]) -> dict[str, Health]:
-    """By name of the node; from an answer of /v1/health/service. A node that once was registered with another agent lives
-    if one of them says so."""
-    found: dict[str, Health] = {}
+def health_of(services: list[dict[str, Any]]) -> dict[str, tuple[Health, ...]]:
+    """By name of the node; from an answer of /v1/health/service. Several for one that once was registered with another agent."""
+    found: dict[str, tuple[Health, ...]] = {}
     for each in services:
         meta = each["Service"].get("Meta") or {}
-        node = meta.get("node", "")
-        if node not in found or not found[node].is_passing:
-            ttl_s = float(meta.get("ttl_s", "0"))
-            found[node] = Health(_why_dead(each["Checks"], ttl_s), ttl_s)
+        node, ttl_s = meta.get("node", ""), float(meta.get("ttl_s", "0"))
+        one = Health(_why_dead(each["Checks"], ttl_s), ttl_s, meta.get("incarnation", ""))
+        found[node] = (*found.get(node, ()), one)
     return found
 
 
@@ -96,8 +97,19 @@ def _report_in(text: bytes) -> NodeReport | None:
     )
 
 
+def _health_for(report: NodeReport, health: Mapping[str, tuple[Health, ...]]) -> Health | None:
+    """That of the report's own incarnation. A node lives if one of the agents that know it says so. The check of another
+    incarnation says that this one has ended, or has not begun."""
+    known = health.get(report.node)
+    if known is None:
+        return None
+    own = [each for each in known if each.incarnation in ("", report.incarnation)]
+    passing = next((each for each in own if each.is_passing), None)
+    return passing or (own[0] if own else Health(_ANEW, known[0].ttl_s, known[0].incarnation))
+
+
 def picture_of(
-    health: Mapping[str, Health],
+    health: Mapping[str, tuple[Health, ...]],
     reports: Mapping[str, NodeReport],
     before: Mapping[str, NodeReport],
     *,
@@ -106,8 +118,8 @@ def picture_of(
     """`before`: the last picture; it stands for nodes that are not passing while Consul is not settled."""
     shown: list[NodeReport] = []
     for node in sorted(reports):
-        state = health.get(node)
         report = reports[node]
+        state = _health_for(report, health)
         if state is None:
             if not is_settled and node in before:
                 shown.append(before[node])

@@ -42,7 +42,7 @@ class ConsulRegistry(NodeRegistry):
         self._claims = Claims(self._link, settings.prefix)
         self._tasks = TaskOwner("consul")
         self._watchers: dict[object, Watcher] = {}
-        self._health: tuple[int, dict[str, Health]] = (0, {})
+        self._health: tuple[int, dict[str, tuple[Health, ...]]] = (0, {})
         self._reports: tuple[int, dict[str, NodeReport]] = (0, {})
         self._picture: tuple[NodeReport, ...] = ()
         self._settled_at = 0.0
@@ -135,21 +135,23 @@ class ConsulRegistry(NodeRegistry):
 
     # -- the picture ----------------------------------------------------------------------------------------------------
 
+    # An index that is behind means that Consul began anew; or the answer has been overtaken, if another was shown meanwhile.
+
     async def _refresh(self) -> None:
         await asyncio.gather(self._ask_health(0), self._ask_reports(0))
 
     async def _ask_health(self, index: int) -> int:
-        service = f"{self._prefix}-invoker"
+        service, shown = f"{self._prefix}-invoker", self._health
         at, services = await self._ask(lambda c, **since: c.health.service(service, **since), index)
-        if at >= self._health[0] or not index:
+        if at >= self._health[0] or (not index and self._health is shown):
             self._health = (at, health_of(services))
             self._show()
         return at
 
     async def _ask_reports(self, index: int) -> int:
-        key = f"{self._prefix}/nodes/"
+        key, shown = f"{self._prefix}/nodes/", self._reports
         at, entries = await self._ask(lambda c, **since: c.kv.get(key, recurse=True, **since), index)
-        if at >= self._reports[0] or not index:
+        if at >= self._reports[0] or (not index and self._reports is shown):
             self._reports = (at, reports_of(entries))
             self._show()
         return at
@@ -183,7 +185,7 @@ class ConsulRegistry(NodeRegistry):
         now = time.monotonic()
         if self._link.outages != self._outages:
             self._outages = self._link.outages
-            longest = max((each.ttl_s for each in self._health[1].values()), default=0.0)
+            longest = max((each.ttl_s for all_ in self._health[1].values() for each in all_), default=0.0)
             self._settled_at = now + longest
             asyncio.get_running_loop().call_later(longest + 0.05, self._show)
         before: dict[str, NodeReport] = {each.node: each for each in self._picture}
