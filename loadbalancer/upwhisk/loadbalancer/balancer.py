@@ -134,7 +134,8 @@ class Balancer(Resource):
     def _unsent(self, pending: Pending, error: Unavailable) -> None:
         self.came_back["not_sent"] += 1
         pending.release()
-        self._fail(pending, error)
+        self.work.drop(pending)
+        pending.fail(error)
 
     # 5. The node's answer: permit back, caller answered, the next in the queue placed.
 
@@ -194,7 +195,7 @@ class Balancer(Resource):
         """It is somebody else's, or nobody's: who waits is told, `Unconfirmed` if any of it may be done."""
         error = Unavailable if pending.is_untouched else Unconfirmed
         self._forget(pending)
-        self._fail(pending, error.because(reason) if reason else error())
+        pending.fail(error.because(reason) if reason else error())
 
     def give_up(self, controller: str) -> None:
         """Forget the work that answers to this name: another controller goes on with it."""
@@ -222,6 +223,8 @@ class Balancer(Resource):
         self._drain_queue()
 
     def _drain_queue(self) -> None:
+        if self.stopping:  # also what has come back from a node: nothing is placed any more
+            self.work.release_waiting()
         while self._waiting.has_line and not self.stopping:
             if not self._waiting.place_next(self._try_dispatch):
                 return
@@ -270,10 +273,6 @@ class Balancer(Resource):
         self._take_out(pending)
         pending.release()
         self.work.drop(pending)
-
-    def _fail(self, pending: Pending, error: Unavailable) -> None:
-        self.work.drop(pending)
-        pending.fail(error)
 
     # -- what others ask ------------------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from fakes.rig import GUEST, ActionLimits, Status, failed, rig, succeeded
 from fakes.until import until
 
 from upwhisk.common.errors import BadRequest, Unavailable
+from upwhisk.common.messages import Returned
 from upwhisk.common.model.activation import encode_record
 from upwhisk.common.model.identity import Identity, NamespaceLimits
 from upwhisk.common.model.parameters import Parameter
@@ -242,6 +243,35 @@ async def test_a_fire_without_an_active_rule_leaves_nothing() -> None:
     async with rig() as platform:
         trigger = Trigger(name=EntityName("guest", None, "door"))
         assert await platform.fires.fire(GUEST, trigger, {}, {}, "tid") is None
+
+
+async def test_work_that_comes_back_while_the_platform_stops_keeps_nobody_waiting() -> None:
+    """A node stops too, or is lost: what it gives back goes nowhere any more, and its caller has the id at once."""
+    async with rig() as platform:
+        await platform.action("held")
+        platform.node.behaviours["held"] = lambda message: None
+        waiting = [asyncio.create_task(platform.invoke("held")) for _ in range(2)]
+        while len(platform.node.held) < 2:
+            await asyncio.sleep(0)
+        platform.balancer.stopping = True
+        platform.balancer.work.release_waiting()
+        given_back, lost = platform.node.held
+        returned = Returned(
+            activation_id=given_back.activation_id,
+            node=given_back.node,
+            attempt=given_back.attempt,
+            dispatch=given_back.dispatch,
+            reason="it stops",
+        )
+        platform.balancer.completed(returned)
+        pending = platform.balancer.work.find(lost.activation_id)
+        assert pending is not None
+        platform.balancer.requeue(pending)
+        async with asyncio.timeout(5):
+            invoked = await asyncio.gather(*waiting)
+        assert [one.record for one in invoked] == [None, None]
+        kept = {e.message.activation_id for e in await platform.store.journal.pending()}
+        assert kept == {one.activation_id for one in invoked}
 
 
 async def test_the_platform_stops_while_work_waits() -> None:
