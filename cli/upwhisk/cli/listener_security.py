@@ -14,7 +14,11 @@ _SHORTEST = 16
 
 def security_of(settings: Settings) -> ListenerSecurity:
     """Reads the files. `ConfigurationError` names the one that cannot be used."""
-    return ListenerSecurity(tls=_tls(settings.server), operators_token=_token(settings.metrics.token_file))
+    return ListenerSecurity(
+        tls=_tls(settings.server),
+        operators_token=_token("metrics.token_file", settings.metrics.token_file),
+        disable_token=_token("server.disable_token_file", settings.server.disable_token_file),
+    )
 
 
 def _tls(server: ServerSettings) -> ssl.SSLContext | None:
@@ -31,10 +35,10 @@ def _tls(server: ServerSettings) -> ssl.SSLContext | None:
     return context
 
 
-def _token(file: str) -> str:
+def _token(setting: str, file: str) -> str:
     if not file:
         return ""
-    token = read_secret(file, "metrics.token_file")
+    token = read_secret(file, setting)
     if len(token) < _SHORTEST:
-        raise ConfigurationError("metrics.token_file", f"the token in '{file}' has fewer than {_SHORTEST} characters")
+        raise ConfigurationError(setting, f"the token in '{file}' has fewer than {_SHORTEST} characters")
     return token

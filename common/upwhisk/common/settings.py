@@ -28,13 +28,15 @@ class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
 class ServerSettings(_Section, frozen=True):
     """`port` 0 takes a free one. `insecure_http`: allow listening beyond loopback without TLS. `cert_file`, `key_file`: PEM
-    files; with them the listeners of this process, API and metrics, speak TLS only."""
+    files; with them the listeners of this process, API and metrics, speak TLS only. `disable_token_file`: who has its token may
+    `POST /disable`; nobody may without."""
 
     host: str = "127.0.0.1"
     port: Port = 3233
     insecure_http: bool = False
     cert_file: str = ""
     key_file: str = ""
+    disable_token_file: str = ""
     drain_s: Seconds = 30.0
     header_timeout_s: SomeSeconds = 20.0
     """How long a client may take to send a whole request."""

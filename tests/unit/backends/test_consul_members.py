@@ -25,6 +25,7 @@ class WrittenLink:
 
     def __init__(self) -> None:
         self.asked: list[str] = []
+        self.registered: list[dict[str, str]] = []
         self.knows_checks = True
 
     async def ask(self, question: Callable[[Any], Any], within_s: float = 0.0) -> Any:
@@ -39,6 +40,7 @@ class WrittenLink:
 
     def _register(self, name: str, *, service_id: str, check: dict[str, Any], meta: dict[str, str]) -> bool:
         self.asked.append(f"register {meta['incarnation']}")
+        self.registered.append(meta)
         self.knows_checks = True
         return True
 
@@ -80,3 +82,14 @@ async def test_a_consul_that_was_restored_from_a_copy_is_told_all_again() -> Non
     told.is_held(NODE, b"what it said a week ago")
     await told.renew(FIRST, TTL_S)
     assert link.asked == ["register p.0", "pass", "tell p.0"]
+    first, again = link.registered
+    assert first != again, "an agent passes on only what differs from what it passed on before"
+
+
+async def test_a_node_that_others_do_not_see_is_registered_anew() -> None:
+    told, link = members()
+    await told.renew(FIRST, TTL_S)
+    link.asked.clear()
+    told.forget(NODE)
+    await told.renew(FIRST, TTL_S)
+    assert link.asked == ["register p.0", "pass"]

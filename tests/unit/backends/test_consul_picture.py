@@ -27,10 +27,17 @@ def service(
     return {"Service": {"Meta": meta}, "Checks": checks}
 
 
-def shown(*services: dict[str, Any], incarnation: str = "") -> tuple[NodeState, str]:
-    told = msgspec.structs.replace(REPORT, incarnation=incarnation)
-    (report,) = picture_of(health_of(list(services)), {NodeId("a"): told}, {}, is_settled=True)
+def shown(*services: dict[str, Any], incarnation: str = "", before: str | None = None) -> tuple[NodeState, str]:
+    report = pictured(*services, incarnation=incarnation, before=before)
     return report.state, report.reason
+
+
+def pictured(*services: dict[str, Any], incarnation: str, before: str | None = None) -> NodeReport:
+    """`before`: the incarnation that was shown."""
+    told = msgspec.structs.replace(REPORT, incarnation=incarnation)
+    last: dict[str, NodeReport] = {} if before is None else {NodeId("a"): msgspec.structs.replace(REPORT, incarnation=before)}
+    (report,) = picture_of(health_of(list(services)), {NodeId("a"): told}, last, is_settled=True)
+    return report
 
 
 def test_a_node_without_a_heartbeat_is_dead() -> None:
@@ -72,3 +79,16 @@ def test_of_several_agents_those_count_that_know_the_incarnation() -> None:
 def test_what_a_release_registered_that_named_no_incarnation_counts_for_all() -> None:
     assert shown(service(), incarnation="new.0") == (NodeState.HEALTHY, "")
     assert shown(service(ttl="critical"), incarnation="new.0")[0] is NodeState.OFFLINE
+
+
+def test_a_process_that_goes_on_is_not_lost_between_two_incarnations() -> None:
+    """Its membership lapsed for a moment: what was shown stands until report and check agree."""
+    for check, told in (("p.1", "p.0"), ("p.0", "p.1")):
+        report = pictured(service(of=check), incarnation=told, before="p.0")
+        assert (report.state, report.incarnation) == (NodeState.HEALTHY, "p.0")
+        dead = pictured(service(of=check, ttl="critical"), incarnation=told, before="p.0")
+        assert (dead.state, dead.incarnation) == (NodeState.OFFLINE, "p.0")
+        assert shown(service(of=check), incarnation=told) == (NodeState.OFFLINE, "it starts anew")
+        assert shown(service(of=check), incarnation=told, before="q.4") == (NodeState.OFFLINE, "it starts anew")
+    report = pictured(service(of="p.1"), incarnation="p.1", before="p.0")
+    assert (report.state, report.incarnation) == (NodeState.HEALTHY, "p.1")

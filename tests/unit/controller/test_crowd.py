@@ -141,6 +141,30 @@ def test_a_request_in_pieces_stays_in_order() -> None:
     run(test())
 
 
+def test_one_that_cannot_go_on_does_not_take_the_others_along() -> None:
+    class Broken:
+        closed = False
+
+        def take_in(self, data: bytes) -> None:
+            raise ValueError
+
+        def force_close(self) -> None:
+            self.closed = True
+
+    async def test() -> None:
+        async with serving() as server:
+            crowd, broken = server.connections.crowd, Broken()
+            crowd.refused()
+            assert crowd.holds(broken, REQUEST)
+            reader, _ = await server.say(REQUEST)
+            await server.holds(2)
+            crowd.close()
+            assert broken.closed
+            await is_answered(reader)
+
+    run(test())
+
+
 def test_who_has_gone_is_forgotten() -> None:
     async def test() -> None:
         async with serving() as server:

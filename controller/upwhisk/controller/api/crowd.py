@@ -1,4 +1,4 @@
-"""While calls are refused for want of room, requests are taken in together.
+"""While calls are refused (429, 503), requests are taken in together.
 
 A process that is woken for one request at a time, between guests that use the cores, finds its caches cold: a refusal costs it
 several times what it costs in a row of them (docs/performance.md). What that saves is left to the guests. It is the coalescing
@@ -10,6 +10,9 @@ from __future__ import annotations
 import asyncio
 from typing import Protocol
 
+import structlog
+
+log = structlog.get_logger(__name__)
 _LASTS_S = 0.25
 """It is crowded for so long after a refusal."""
 
@@ -19,6 +22,8 @@ class Taker(Protocol):
 
     def take_in(self, data: bytes) -> None:
         """Go on with what was held."""
+
+    def force_close(self) -> None: ...
 
 
 class Crowd:
@@ -69,4 +74,8 @@ class Crowd:
     def _take_in(self) -> None:
         held, self._held = self._held, {}
         for taker, data in held.items():
-            taker.take_in(data)
+            try:
+                taker.take_in(data)
+            except Exception:  # the others are to be heard all the same
+                log.exception("a connection cannot go on", action="api.crowd")
+                taker.force_close()

@@ -19,11 +19,11 @@ log = structlog.get_logger(__name__)
 USER: Final = "operator"
 _DISABLED: Final = "controller is disabled"
 _WRONG: Final = "username or password are wrong."
-_CANNOT: Final = "Disabling this controller needs a token of its operators: set metrics.token_file."
+_CANNOT: Final = "Disabling this controller needs a token for it: set server.disable_token_file."
 
 
 class DisableApi:
-    """The operators' token is the password. `on_disable` is called each time; set by who composes the listener."""
+    """`token` is the password. `on_disable` is called each time; set by who composes the listener."""
 
     def __init__(self, token: str) -> None:
         self._token = token

@@ -34,7 +34,7 @@ def api_server(
     """The listener with all routes. `registry` holds the process's metrics; the API's are added to it."""
     counts: Counter[tuple[str, int]] = Counter()
     registry.register(RequestCollector(counts))
-    disabling = DisableApi(settings.security.operators_token)
+    disabling = DisableApi(settings.security.disable_token)
     server = ApiServer(settings, Router(routes(services, registry, disabling)), authenticator, counts)
     disabling.on_disable = server.drain
     return server

@@ -47,10 +47,11 @@ elsewhere that was answered 503, not one whose connection broke."""
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListenerSecurity:
     """`tls`: the certificate to serve with; None: plain HTTP. `operators_token`: who sends it as a bearer sees `/metrics`,
-    `/invokers` and the like from beyond this machine too; empty: nobody does."""
+    `/invokers` and the like from beyond this machine too; empty: nobody does. `disable_token`: who sends it may `POST /disable`; empty: nobody."""
 
     tls: ssl.SSLContext | None = None
     operators_token: str = ""
+    disable_token: str = ""
 
     @property
     def scheme(self) -> str:

@@ -7,6 +7,7 @@ and still run.
 
 from __future__ import annotations
 
+import time
 from typing import Any
 from urllib.parse import quote
 
@@ -45,11 +46,15 @@ class Members:
         await self._tell(report, within_s)
         return True
 
+    def forget(self, node: NodeId) -> None:
+        """Others do not see it: with the next heartbeat it is registered anew, whatever the agent believes."""
+        self._registered.pop(node, None)
+
     def is_held(self, node: NodeId, text: bytes) -> None:
         """What Consul holds of a node: if it is not what we told (it was restored from a copy), all is told again."""
         if self._told.get(node) != text:
             self._told.pop(node, None)
-            self._registered.pop(node, None)
+            self.forget(node)
 
     async def leave(self, node: NodeId) -> None:
         self._registered.pop(node, None)
@@ -79,7 +84,9 @@ class Members:
             "status": "passing",  # nobody is to see it critical before its first heartbeat
             "deregistercriticalserviceafter": _FORGOTTEN_AFTER,
         }
-        meta = {"node": node, "ttl_s": f"{ttl_s:g}", "incarnation": report.incarnation}
+        # `at`: an agent tells the servers only of what differs from what it told them last, also if they were restored from a copy.
+        at = f"{time.time_ns()}"
+        meta = {"node": node, "ttl_s": f"{ttl_s:g}", "incarnation": report.incarnation, "at": at}
         await self._link.ask(
             lambda c: c.agent.service.register(name, service_id=service, check=check, meta=meta), within_s
         )

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from upwhisk.common.ids import NodeId
+from upwhisk.common.ids import NodeId, process_of
 from upwhisk.common.spi.nodes import NodeReport, NodeState
 
 _AGENT_CHECK = "serfHealth"
@@ -97,15 +97,22 @@ def _report_in(text: bytes) -> NodeReport | None:
     )
 
 
-def _health_for(report: NodeReport, health: Mapping[str, tuple[Health, ...]]) -> Health | None:
-    """That of the report's own incarnation. A node lives if one of the agents that know it says so. The check of another
-    incarnation says that this one has ended, or has not begun."""
-    known = health.get(report.node)
-    if known is None:
-        return None
-    own = [each for each in known if each.incarnation in ("", report.incarnation)]
-    passing = next((each for each in own if each.is_passing), None)
-    return passing or (own[0] if own else Health(_ANEW, known[0].ttl_s, known[0].incarnation))
+def _seen(
+    report: NodeReport, health: tuple[Health, ...], before: NodeReport | None
+) -> tuple[NodeReport, Health]:
+    """The report that there is a check for, and that check. A node lives if one of the agents that know it says so. The check of
+    another process says that the one of the report has ended, or has not begun. Where a process that goes on is between two
+    incarnations, the one that was shown stands until report and check agree."""
+    process = process_of(report.incarnation)
+    own = [each for each in health if not each.incarnation or process_of(each.incarnation) == process]
+    if not own:
+        return report, Health(_ANEW, health[0].ttl_s)
+    state = next((each for each in own if each.is_passing), own[0])
+    if state.incarnation in ("", report.incarnation):
+        return report, state
+    if before is None or process_of(before.incarnation) != process:
+        return report, Health(_ANEW, state.ttl_s)
+    return before, state
 
 
 def picture_of(
@@ -118,12 +125,13 @@ def picture_of(
     """`before`: the last picture; it stands for nodes that are not passing while Consul is not settled."""
     shown: list[NodeReport] = []
     for node in sorted(reports):
-        report = reports[node]
-        state = _health_for(report, health)
-        if state is None:
+        known = health.get(node)
+        if known is None:
             if not is_settled and node in before:
                 shown.append(before[node])
-        elif state.is_passing:
+            continue
+        report, state = _seen(reports[node], known, before.get(node))
+        if state.is_passing:
             shown.append(report)
         elif not is_settled and node in before and before[node].state is not NodeState.OFFLINE:
             shown.append(before[node])

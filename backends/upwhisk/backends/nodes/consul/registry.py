@@ -19,7 +19,7 @@ from upwhisk.common.errors import Unavailable
 from upwhisk.common.ids import NodeId
 from upwhisk.common.retry import RETRIES, backoff_s
 from upwhisk.common.settings import ConsulSettings
-from upwhisk.common.spi.nodes import NodeRegistry, NodeReport, Watcher
+from upwhisk.common.spi.nodes import NodeRegistry, NodeReport, NodeState, Watcher
 from upwhisk.common.spi.roles import Role
 from upwhisk.common.tasks import TaskOwner
 
@@ -69,9 +69,15 @@ class ConsulRegistry(NodeRegistry):
     # -- members ------------------------------------------------------------------------------------------------------
 
     async def heartbeat(self, report: NodeReport, *, ttl_s: float) -> None:
-        known = next((each for each in self._picture if each.node == report.node), None)
+        known = self._shown(report.node)
         if await self._members.renew(report, ttl_s) or known != report:
             await self._refresh()
+            known = self._shown(report.node)
+            if known is None or known.state is NodeState.OFFLINE or known.incarnation != report.incarnation:
+                self._members.forget(report.node)
+
+    def _shown(self, node: NodeId) -> NodeReport | None:
+        return next((each for each in self._picture if each.node == node), None)
 
     async def leave(self, node: NodeId) -> None:
         await self._members.leave(node)
