@@ -32,7 +32,7 @@ def test_variables_win_over_the_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("toml", "variables", "says"),
     [
-        ("[server]\nprot = 1\n", {}, "setting server: Object contains unknown field `prot`; there are cert_file, drain_s, header_timeout_s, host"),
+        ("[server]\nprot = 1\n", {}, "setting server: Object contains unknown field `prot`; there are cert_file, disable_token_file, drain_s, header_timeout_s, host"),
         ("[servre]\nport = 1\n", {}, "unknown field `servre`; there are consul, controller, couchdb"),
         ("[log]\nformat = 'xml'\n", {}, "setting log.format: Invalid enum value 'xml'; choose one of auto, text, json"),
         ("[node]\nlease_s = 0\n", {}, "setting node.lease_s"),
