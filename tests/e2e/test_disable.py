@@ -52,3 +52,4 @@ def test_a_disabled_controller_refuses_and_finishes_what_it_has(
     assert platform.stop() == 0
     platform.start()
     assert platform.call("GET", "/_/actions")[0] == 200
+    assert platform.stop() == 0
