@@ -37,7 +37,7 @@ class Crowd:
         self._held: dict[Taker, bytes] = {}
 
     def refused(self) -> None:
-        """There was no room for a call."""
+        """A call was refused."""
         if self._together_s:
             self._until = self._loop.time() + _LASTS_S
 

@@ -37,7 +37,7 @@ from upwhisk.controller.auth import Authenticator
 log = structlog.get_logger(__name__)
 _NO_ROUTE: Final = "The requested resource could not be found."
 _API: Final = ("/api/v1/", "/upwhisk/v1/")
-_NO_ROOM: Final = (TooManyRequests.status, Unavailable.status)
+_CROWDED: Final = (TooManyRequests.status, Unavailable.status)
 _MAX_TRANSACTION_ID: Final = 255
 _FIRST_REQUEST_S: Final = 5.0
 """So long, after the last connection was taken, its request is waited for when the listener closes: a proxy sends a call
@@ -47,7 +47,8 @@ elsewhere that was answered 503, not one whose connection broke."""
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListenerSecurity:
     """`tls`: the certificate to serve with; None: plain HTTP. `operators_token`: who sends it as a bearer sees `/metrics`,
-    `/invokers` and the like from beyond this machine too; empty: nobody does. `disable_token`: who sends it may `POST /disable`; empty: nobody."""
+    `/invokers` and the like from beyond this machine too; empty: nobody does. `disable_token`: who sends it may `POST /disable`;
+    empty: nobody."""
 
     tls: ssl.SSLContext | None = None
     operators_token: str = ""
@@ -61,7 +62,7 @@ class ListenerSecurity:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListenerSettings:
     """`drain_s` bounds the wait for requests that are being handled when the listener closes. `together_s`: how long requests wait
-    for company while calls are refused for want of room (`crowd.py`)."""
+    for company while calls are refused (`crowd.py`)."""
 
     host: str
     port: int
@@ -166,7 +167,7 @@ class ApiServer(Resource):
                 request = Request(http, transaction_id, (match.parameters, raw_query), self._reading)
                 reply = await self._handle(http, found, request)
         except HttpError as error:
-            if error.status in _NO_ROOM and self._connections is not None:
+            if error.status in _CROWDED and self._connections is not None:
                 self._connections.crowd.refused()
             reply = error_reply(error, transaction_id)
         except ConnectionError:

@@ -141,15 +141,13 @@ class ConsulRegistry(NodeRegistry):
 
     # -- the picture ----------------------------------------------------------------------------------------------------
 
-    # An index that is behind means that Consul began anew; or the answer has been overtaken, if another was shown meanwhile.
-
     async def _refresh(self) -> None:
         await asyncio.gather(self._ask_health(0), self._ask_reports(0))
 
     async def _ask_health(self, index: int) -> int:
         service, shown = f"{self._prefix}-invoker", self._health
         at, services = await self._ask(lambda c, **since: c.health.service(service, **since), index)
-        if at >= self._health[0] or (not index and self._health is shown):
+        if _is_news(at, index, shown, self._health):
             self._health = (at, health_of(services))
             self._show()
         return at
@@ -157,7 +155,7 @@ class ConsulRegistry(NodeRegistry):
     async def _ask_reports(self, index: int) -> int:
         key, shown = f"{self._prefix}/nodes/", self._reports
         at, entries = await self._ask(lambda c, **since: c.kv.get(key, recurse=True, **since), index)
-        if at >= self._reports[0] or (not index and self._reports is shown):
+        if _is_news(at, index, shown, self._reports):
             self._reports = (at, reports_of(entries))
             self._show()
         return at
@@ -201,3 +199,9 @@ class ConsulRegistry(NodeRegistry):
             self._picture = picture
             for watcher in list(self._watchers.values()):
                 watcher(picture)
+
+
+def _is_news(at: int, index: int, asked: tuple[int, object], shown: tuple[int, object]) -> bool:
+    """An answer whose index `at` is behind means that Consul began anew; or it has been overtaken, if what is `shown` now is not
+    what was when it was `asked` for."""
+    return at >= shown[0] or (not index and shown is asked)
