@@ -122,8 +122,7 @@ class FleetController:
 
     async def stop(self) -> None:
         """In good order, as `Controller` does it."""
-        self.balancer.stopping = True
-        self.balancer.work.release_waiting()
+        self.balancer.stop()
         await asyncio.sleep(0)
         await self._close()
 

@@ -176,10 +176,10 @@ class Controller(Resource):
         self._tasks.start(self._recovery.expire(pending), "expire")
 
     async def stop_accepting(self) -> None:
-        """New requests get 503; who waits for work that has not started gets its id, which is durable by then."""
+        """New requests get 503; who waits for work that has not started gets its id, which is durable by then, or in a fleet 503
+        too, so that another controller is asked."""
         self.server.drain()
-        self.balancer.stopping = True
-        self.balancer.work.release_waiting()
+        self.balancer.stop()
         await asyncio.sleep(0)
 
     async def wait_answered(self, timeout_s: float) -> bool:

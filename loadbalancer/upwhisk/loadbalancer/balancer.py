@@ -67,6 +67,11 @@ class Balancer(Resource):
         self.view.start(self._view_changed)
         self._tasks.start(repeated(self._sweep, lambda: self._clock.sleep(LOOK_S), "balancer"), "sweep")
 
+    def stop(self) -> None:
+        """Nothing is placed any more. Who waits for what has no permit is told; in a fleet that another controller may be asked."""
+        self.stopping = True
+        self._drain_queue()
+
     async def aclose(self) -> None:
         self.stopping = True
         self.view.close()
@@ -84,6 +89,7 @@ class Balancer(Resource):
         Permits are back. `lease_s`: so long a node that is not listed any more may still live. Without a word (in one process
         a node is no more lost than we are) it stays known by its id."""
         self._door.lease_s = lease_s
+        self.work.elsewhere = self.forget
         self._unanswered = unanswered
         self._losses = Losses(self.view, self._clock, self.work, lost, self.came_back, lease_s=lease_s)
 
@@ -114,8 +120,7 @@ class Balancer(Resource):
         blocking caller waited too long for a permit. Call `refusal` first."""
         if self._answers_to is not None and not message.journalled:
             message.controller = ControllerId(self._answers_to())
-        now = self._clock.monotonic()
-        wait_until = now + self._settings.max_wait_s if message.blocking else None
+        wait_until = self._clock.monotonic() + self._settings.max_wait_s if message.blocking else None
         pending = Pending(message, asyncio.get_running_loop().create_future(), wait_until)
         self.work.add(pending)
         if self.stopping or self._waiting.has_line or not self._try_dispatch(pending):
@@ -133,8 +138,7 @@ class Balancer(Resource):
 
     def _unsent(self, pending: Pending, error: Unavailable) -> None:
         self.came_back["not_sent"] += 1
-        pending.release()
-        self.work.drop(pending)
+        self._forget(pending)
         pending.fail(error)
 
     # 5. The node's answer: permit back, caller answered, the next in the queue placed.
@@ -182,8 +186,7 @@ class Balancer(Resource):
     def resolve(self, pending: Pending, record: Activation) -> None:
         """The final record is there: forget the work and tell who waits."""
         self._forget(pending)
-        if not pending.done.done():
-            pending.done.set_result(record)
+        pending.end(record)
 
     def requeue(self, pending: Pending) -> None:
         """Place work once more whose hand-over counts for nothing any longer."""
@@ -223,11 +226,10 @@ class Balancer(Resource):
         self._drain_queue()
 
     def _drain_queue(self) -> None:
-        if self.stopping:  # also what has come back from a node: nothing is placed any more
+        if self.stopping:  # also what has come back from a node
             self.work.release_waiting()
-        while self._waiting.has_line and not self.stopping:
-            if not self._waiting.place_next(self._try_dispatch):
-                return
+        while self._waiting.has_line and not self.stopping and self._waiting.place_next(self._try_dispatch):
+            pass
 
     # 6. Waiting has an end.
 

@@ -87,6 +87,10 @@ class Pending:
         self.release()
         self.message.node, self.message.incarnation = NodeId(""), ""
 
+    def end(self, record: Activation) -> None:
+        if not self.done.done():
+            self.done.set_result(record)
+
     def fail(self, error: Exception) -> None:
         if not self.done.done():
             self.done.set_exception(error)

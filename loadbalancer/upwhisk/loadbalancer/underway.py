@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from upwhisk.common.ids import ActivationId
 from upwhisk.loadbalancer.pending import Pending, Phase, Stopping
 
 
 class UnderWay:
+    """`elsewhere`: called with work of which nothing is done when we stop, where other controllers can be asked; None: there are
+    none."""
+
     def __init__(self) -> None:
         self._by_id: dict[ActivationId, Pending] = {}
+        self.elsewhere: Callable[[Pending], None] | None = None
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -40,9 +44,14 @@ class UnderWay:
         return [p for p in self._by_id.values() if p.phase is Phase.HANDED and p.message.node == node]
 
     def release_waiting(self) -> None:
-        """Tell every blocking caller whose work has no permit yet that the platform stops (`Stopping`)."""
+        """Tell every blocking caller whose work has no permit yet that the platform stops (`Stopping`), or that another
+        controller may be asked."""
         for pending in self:
-            if pending.phase is Phase.QUEUED:
+            if pending.phase is not Phase.QUEUED:
+                continue
+            if self.elsewhere is not None and pending.is_untouched:
+                self.elsewhere(pending)
+            else:
                 pending.fail(Stopping())
 
     async def wait_answered(self, timeout_s: float) -> bool:

@@ -253,8 +253,7 @@ async def test_work_that_comes_back_while_the_platform_stops_keeps_nobody_waitin
         waiting = [asyncio.create_task(platform.invoke("held")) for _ in range(2)]
         while len(platform.node.held) < 2:
             await asyncio.sleep(0)
-        platform.balancer.stopping = True
-        platform.balancer.work.release_waiting()
+        platform.balancer.stop()
         given_back, lost = platform.node.held
         returned = Returned(
             activation_id=given_back.activation_id,
@@ -274,6 +273,24 @@ async def test_work_that_comes_back_while_the_platform_stops_keeps_nobody_waitin
         assert kept == {one.activation_id for one in invoked}
 
 
+async def test_a_controller_of_a_fleet_that_stops_sends_callers_elsewhere_of_whose_calls_nothing_is_done() -> None:
+    async with rig() as platform:
+        await platform.action("held")
+        platform.node.behaviours["held"] = lambda message: None
+        platform.balancer.work.elsewhere = platform.balancer.forget
+        waiting = asyncio.create_task(platform.invoke("held"))
+        while not platform.node.held:
+            await asyncio.sleep(0)
+        platform.balancer.stop()
+        pending = platform.balancer.work.find(platform.node.held[0].activation_id)
+        assert pending is not None
+        platform.balancer.requeue(pending)
+        with pytest.raises(Unavailable):
+            await asyncio.wait_for(waiting, 5)
+        assert not await platform.store.journal.pending()
+        assert not len(platform.balancer.work)
+
+
 async def test_the_platform_stops_while_work_waits() -> None:
     async with rig(memory_mb=256) as platform:
         await platform.action("held")
@@ -282,8 +299,7 @@ async def test_the_platform_stops_while_work_waits() -> None:
         waiting = asyncio.create_task(platform.invoke("held"))
         while not platform.balancer.queued:
             await asyncio.sleep(0)
-        platform.balancer.stopping = True
-        platform.balancer.work.release_waiting()
+        platform.balancer.stop()
         invoked = await waiting
         assert invoked.record is None
         pending = {e.message.activation_id: e.attempt for e in await platform.store.journal.pending()}
