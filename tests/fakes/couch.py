@@ -14,6 +14,8 @@ from services.couchdb import Server, login
 from upwhisk.backends.store.couchdb import CouchStore
 from upwhisk.common.settings import CouchDBSettings, RetentionSettings
 
+NOBODY = "nobody-here"
+"""CouchDB locks a user out after five wrong passwords: those of tests are not an administrator's."""
 DATABASES = ("subjects", "whisks", "activations")
 KEEP_ALL = RetentionSettings(max_age_s=0, max_records=0, max_mb=0)
 
@@ -53,6 +55,12 @@ async def fresh(server: Server, folder: Path) -> AsyncIterator[CouchDBSettings]:
 async def fresh_store(server: Server, folder: Path) -> AsyncIterator[CouchStore]:
     async with fresh(server, folder) as settings, CouchStore(settings, KEEP_ALL) as store:
         yield store
+
+
+async def is_gone(client: aiohttp.ClientSession, path: str) -> bool:
+    """A cluster may still show for a moment what was deleted."""
+    async with client.get(path) as answer:
+        return answer.status == 404
 
 
 @asynccontextmanager

@@ -6,6 +6,7 @@ import asyncio
 
 import aiohttp
 import pytest
+from fakes.couch import NOBODY
 from services import couchdb as services_couchdb
 from services.couchdb import VARIABLE, PouchDB, Server, login
 from services.errors import Unavailable
@@ -39,7 +40,7 @@ async def test_what_was_written_is_there_after_kill_9() -> None:
 
 
 async def test_a_wrong_password_is_refused(couchdb: Server) -> None:
-    stranger = Server(couchdb.address, couchdb.user, "guessed", None)
+    stranger = Server(couchdb.address, NOBODY, "guessed", None)
     async with session(stranger) as client:
         assert (await client.get("/_all_dbs")).status == 401
 
@@ -48,7 +49,7 @@ def test_the_environment_names_another_server(couchdb: Server, monkeypatch: pyte
     monkeypatch.setenv(VARIABLE, couchdb.url)
     given = services_couchdb.given()
     assert given == Server(couchdb.address, couchdb.user, couchdb.password, None)
-    monkeypatch.setenv(VARIABLE, couchdb.url.replace(couchdb.password, "guessed"))
+    monkeypatch.setenv(VARIABLE, couchdb.address.replace("://", f"://{NOBODY}:guessed@"))
     with pytest.raises(Unavailable, match="answered 401"):
         services_couchdb.given()
     monkeypatch.setenv(VARIABLE, "couch.example")

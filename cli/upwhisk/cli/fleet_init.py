@@ -93,8 +93,9 @@ async def _turn(registry: NodeRegistry) -> Claim:
 async def _with_services(parts: FleetParts, given: tuple[str, str] | None, lines: list[str]) -> GuestKey:
     async with parts.documents, parts.bus, parts.registry:
         async with alone(parts.registry):
+            await parts.bus.try_topics()
             key = await ensure_guest(parts.documents.subjects, given)
-        lines.append(f"bus: reachable, {len(await parts.bus.topics(''))} topics")
+        lines.append(f"bus: topics can be made and removed, {len(await parts.bus.topics(''))} are there")
         lines.append(f"registry: reachable, {len(await parts.registry.nodes())} nodes")
         lines.append(f"key of 'guest' (shown this once): {key.text}" if key.fresh else "guest: has its key")
     return key

@@ -194,6 +194,12 @@ async def test_a_removed_topic_is_forgotten(bus: MessageBus) -> None:
     assert consumer.messages == [later]
 
 
+async def test_a_try_leaves_no_topic(bus: MessageBus) -> None:
+    for _ in range(2):
+        await bus.try_topics()
+    assert await bus.topics("") == ()
+
+
 async def test_every_kind_of_message(bus: MessageBus) -> None:
     consumer = Consumer()
     await subscribed(bus, consumer, credits=5)

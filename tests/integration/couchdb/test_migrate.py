@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import msgspec
 import pytest
 from cli.command import Command
-from fakes.couch import KEEP_ALL, asking, fresh, settings_for
+from fakes.couch import KEEP_ALL, NOBODY, asking, fresh, settings_for
 from fakes.migrants import GUEST, KEY, content, fill, records
 from fakes.samples import START_MS, message
 from fakes.until import until_async
@@ -279,8 +279,11 @@ async def test_work_without_a_record_is_refused(command: Command, data: Path, fl
         assert (await content(couch))["subjects"] == {}
 
 
-async def test_a_wrong_password_is_one_line(command: Command, data: Path, fleet: CouchDBSettings) -> None:
+async def test_a_wrong_password_is_one_line(
+    command: Command, data: Path, fleet: CouchDBSettings, tmp_path: Path
+) -> None:
     Path(fleet.password_file).write_text("wr0ng-pa55")
+    configured(tmp_path, msgspec.structs.replace(fleet, user=NOBODY))
     for way in (THERE, BACK):
         refused = await command(*way, "--data", str(data))
         assert refused.code == 1

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 from aiohttp import web
-from fakes.couch import DATABASES, KEEP_ALL, asking, fresh, settings_for
+from fakes.couch import DATABASES, KEEP_ALL, NOBODY, asking, fresh, is_gone, settings_for
 from fakes.samples import record
 from fakes.scripted_couch import Say, ScriptedCouch, scripted
+from fakes.until import until_async
 from services.certificates import Authority
 from services.couchdb import Server
 from services.ports import free_ports
@@ -54,6 +56,7 @@ async def test_what_was_made_is_said_once(couchdb: Server, tmp_path: Path) -> No
     async with fresh(couchdb, tmp_path) as settings, asking(couchdb) as client:
         async with client.delete(f"/{settings.prefix}whisks"):
             pass
+        await until_async(partial(is_gone, client, f"/{settings.prefix}whisks"))
         made = await CouchStore.prepare(settings)
         assert made == [f"database {settings.prefix}whisks", f"views of {settings.prefix}whisks"]
 
@@ -115,7 +118,7 @@ async def test_views_of_a_release_long_gone_go(couchdb: Server, settings: CouchD
 
 async def test_a_wrong_password(couchdb: Server, settings: CouchDBSettings) -> None:
     Path(settings.password_file).write_text("guessed-wrongly")
-    failure = await refusal(settings)
+    failure = await refusal(msgspec.structs.replace(settings, user=NOBODY))
     assert failure.setting == "couchdb.user"
     assert "couchdb.password_file" in str(failure)
     assert "guessed-wrongly" not in str(failure)

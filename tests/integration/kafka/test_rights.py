@@ -134,6 +134,17 @@ async def test_sending_without_a_right_fails_at_once_and_says_so(
         assert bus.problem() is None, "who is refused one topic is not cut off from the others"
 
 
+async def test_a_try_says_why_topics_cannot_be_made(guarded: Kafka, prefix: str, tmp_path: Path) -> None:
+    await allow(guarded, rights(prefix, "controller", but=(TOPIC, CREATE)))
+    async with bus_of_alice(guarded, prefix, tmp_path) as bus:
+        with pytest.raises(Unavailable, match=r"Kafka does not create topic.*(?i:authoriz)"):
+            await bus.try_topics()
+    settings = KafkaSettings(bootstrap=(guarded.bootstrap,), prefix=prefix, replication=3)
+    async with KafkaBus(settings) as bus:
+        with pytest.raises(Unavailable, match=r"setting kafka\.replication is 3"):
+            await bus.try_topics()
+
+
 @pytest.mark.parametrize("lacking", [(TOPIC, READ), (GROUP, READ)])
 async def test_reading_without_a_right_does_not_begin(
     guarded: Kafka, prefix: str, tmp_path: Path, lacking: tuple[int, int]

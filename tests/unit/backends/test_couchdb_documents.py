@@ -20,7 +20,7 @@ from upwhisk.backends.store.couchdb_documents import (
     subject_fields,
     subject_of,
 )
-from upwhisk.backends.store.couchdb_json import document_key, id_of
+from upwhisk.backends.store.couchdb_json import document_key, id_of, is_taken
 from upwhisk.backends.store.sealing import Sealer
 from upwhisk.common.errors import ConfigurationError
 from upwhisk.common.model.action import Action, Exec
@@ -34,7 +34,7 @@ from upwhisk.common.spi.store import Collection
 
 KEYS = st.text(max_size=4) | st.sampled_from(["_id", "_rev", "name", "updated", "upwhisk", "entityType", "7", "__proto__"])
 VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8),
+    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.just(10**400) | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS, inner, max_size=4),
     max_leaves=12,
 )
@@ -43,7 +43,9 @@ SEALER = Sealer(b"k" * 32)
 
 
 def given_back(fields: dict[str, Any], server: str) -> dict[str, Any]:
-    stored = json.loads(SERVERS[server](msgspec.json.encode(fields)))
+    sent = msgspec.json.encode(fields)
+    assert is_taken(sent)
+    stored = json.loads(SERVERS[server](sent))
     return {**stored, "_rev": "1-abc"}
 
 
@@ -96,6 +98,22 @@ def test_a_binding() -> None:
     package = Package(name=EntityName("guest", None, "mine"), binding=Binding("whisk.system", "tools"))
     fields = entity_fields(package_document(package))
     assert (fields["entityType"], fields["binding"]) == ("package", {"namespace": "whisk.system", "name": "tools"})
+
+
+@pytest.mark.parametrize(
+    ("text", "taken"),
+    [
+        (b'{"a":%b}' % (b"9" * 308), True),
+        (b'{"a":%b}' % (b"9" * 309), False),
+        (b"[1, -%b]" % (b"9" * 309), False),
+        (b'{"a":"%b"}' % (b"9" * 309), True),
+        (b'{"a\\"%b\\\\":[1]}' % (b"9" * 309), True),
+        (b'{"\\\\":%b}' % (b"9" * 309), False),
+    ],
+)
+def test_numbers_that_couchdb_can_measure(text: bytes, taken: bool) -> None:
+    json.loads(text)
+    assert is_taken(text) is taken
 
 
 def test_a_document_that_is_no_entity() -> None:

@@ -12,12 +12,13 @@ from fakes.samples import record
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from upwhisk.backends.store.couchdb_json import is_taken
 from upwhisk.backends.store.couchdb_records import LARGE, RECORD, StoredRecord, attached, record_of, stored
 from upwhisk.common.model.activation import Activation, encode_record, succeeded
 from upwhisk.common.model.parameters import Parameter
 
 KEYS = st.sampled_from(["a", "b", "10", "2", "__proto__", "", "ü", "_id", "upwhisk"])
-NUMBERS = st.integers(-(2**70), 2**70) | st.floats(allow_nan=False, allow_infinity=False)
+NUMBERS = st.integers(-(2**70), 2**70) | st.sampled_from([10**308, -(10**308), 10**400]) | st.floats(allow_nan=False, allow_infinity=False)
 VALUES = st.recursive(
     st.none() | st.booleans() | NUMBERS | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS, inner, max_size=4),
@@ -31,6 +32,7 @@ def raw(text: bytes) -> Activation:
 
 
 def given_back(row: StoredRecord, server: str) -> bytes | None:
+    assert is_taken(row.document)
     return record_of(SERVERS[server](row.document))
 
 
@@ -91,6 +93,15 @@ def test_a_result_with_blanks_is_there_to_read_too() -> None:
     assert fields["response"]["result"] == {"a": 1}
     assert fields["upwhisk"]["result"] == '{"a": 1}'
     assert "record" not in fields["upwhisk"]
+
+
+def test_numbers_that_couchdb_cannot_measure_are_texts() -> None:
+    usual = Parameter("path", "guest/hello")
+    written = record(result={"n": 10**400}, annotations=(usual, Parameter("limits", 10**400)))
+    for row in (stored(written), attached(written)):
+        assert is_taken(row.document)
+        assert json.loads(row.document)["annotations"] == [{"key": "path", "value": "guest/hello"}]
+    assert not is_taken(encode_record(written))
 
 
 def test_a_large_record_is_an_attachment() -> None:

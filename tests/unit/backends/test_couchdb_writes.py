@@ -85,6 +85,30 @@ async def test_a_row_that_is_refused_as_json_goes_as_an_attachment(refusal: Reac
     assert [row["activationId"] for row in attached] == [bad]
 
 
+CRASH = Say(500, {"error": "unknown_error", "reason": "badarith", "ref": 1})
+
+
+async def test_a_row_at_which_couchdb_crashes_goes_as_an_attachment_and_holds_up_nobody() -> None:
+    records = [record() for _ in range(4)]
+    bad = records[0].activation_id
+
+    def refused(row: dict[str, Any]) -> Reaction | None:
+        return CRASH if row["activationId"] == bad and "_attachments" not in row else None
+
+    couch = ScriptedCouch(react=accepting(refused))
+    async with activations(couch) as store:
+        assert await store.put(records) == 4
+
+
+@pytest.mark.parametrize("failure", [CRASH, Say(500, {"error": "internal_server_error"})])
+async def test_a_couchdb_that_fails_loses_nothing(failure: Reaction, capsys: pytest.CaptureFixture[str]) -> None:
+    couch = ScriptedCouch(react=lambda asked: failure)
+    async with activations(couch) as store:
+        with pytest.raises(StoreUnavailable):
+            await store.put([record() for _ in range(4)])
+    assert "record cannot be stored" not in capsys.readouterr().out
+
+
 async def test_what_can_never_be_stored_is_left_out_and_said(capsys: pytest.CaptureFixture[str]) -> None:
     records = [record() for _ in range(3)]
     bad = records[1].activation_id

@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 import msgspec
 
 T = TypeVar("T")
-TEMPORARY = frozenset({408, 429, 500, 502, 503, 504})
-"""CouchDB in maintenance, or starting, says 500; the others come from what stands before it."""
+TEMPORARY = frozenset({408, 429, 500, 502, 503, 504, 507})
+"""CouchDB in maintenance, or starting, says 500, and 507 where its disk is full; the others come from what stands before it."""
 DENIED = frozenset({401, 403})
 REFUSED = frozenset({400, 412, 413})
 """Never accepted as it is, however often it is sent."""
@@ -39,14 +39,23 @@ class _Failure(msgspec.Struct):
     reason: Any = ""
 
 
+def is_crash(answer: Answer) -> bool:
+    """Whether it met what nobody there expected (`chttpd.erl: error_info`), perhaps because of what was sent."""
+    return answer.status == 500 and _failure(answer).error == "unknown_error"
+
+
 def reason_of(answer: Answer) -> str:
     """Status and CouchDB's words for it, of bounded length."""
-    try:
-        failure = answer.read(_Failure)
-    except (msgspec.MsgspecError, RecursionError):
-        return str(answer.status)
+    failure = _failure(answer)
     words = ": ".join(str(word) for word in (failure.error, failure.reason) if word)
     return f"{answer.status} {words}"[:_SHOWN] if words else str(answer.status)
+
+
+def _failure(answer: Answer) -> _Failure:
+    try:
+        return answer.read(_Failure)
+    except (msgspec.MsgspecError, RecursionError):
+        return _Failure()
 
 
 def delay_s(attempt: int, spread: float) -> float:

@@ -8,10 +8,10 @@ from typing import Any
 import msgspec
 import structlog
 
-from upwhisk.backends.store.couchdb_answers import REFUSED, Answer, reason_of
+from upwhisk.backends.store.couchdb_answers import REFUSED, reason_of
 from upwhisk.backends.store.couchdb_batches import batches, bulk_parts
 from upwhisk.backends.store.couchdb_body import Body
-from upwhisk.backends.store.couchdb_client import LONG_S, Call, CouchClient
+from upwhisk.backends.store.couchdb_client import LONG_S, Call, CouchClient, Unreached
 from upwhisk.backends.store.couchdb_pages import read_json
 from upwhisk.backends.store.couchdb_records import StoredRecord, attached, stored
 from upwhisk.backends.store.database import unavailable
@@ -44,24 +44,33 @@ class BulkWriter:
     async def _store(self, batch: list[StoredRecord]) -> int:
         body = Body(bulk_parts(batch))
         call = Call(method="POST", path=self._path, body=body, lane="write", timeout_s=LONG_S)
-        answer = await self._client.send(call)
+        try:
+            answer = await self._client.send(call)
+        except Unreached as failure:
+            if not failure.crashed or _is_last_form(batch):
+                raise
+            return await self._store_apart(batch, failure.why)
         if answer.status in REFUSED:
-            return await self._store_apart(batch, answer)
+            return await self._store_apart(batch, reason_of(answer))
         outcomes = read_json(answer, list[_Outcome])
         if len(outcomes) != len(batch):
             raise unavailable("CouchDB's answer has not a row for each record")
         return sum(_is_new(outcome) for outcome in outcomes)
 
-    async def _store_apart(self, batch: list[StoredRecord], refusal: Answer) -> int:
+    async def _store_apart(self, batch: list[StoredRecord], reason: str) -> int:
         """One row makes CouchDB refuse all: find it, and try it in another form."""
         if len(batch) > 1:
             middle = len(batch) // 2
             return await self._store(batch[:middle]) + await self._store(batch[middle:])
-        row = batch[0]
-        if row.attachment is None:
-            return await self._store([attached(row.record)])
-        _leave_out(row.id, reason_of(refusal))
+        if not _is_last_form(batch):
+            return await self._store([attached(batch[0].record)])
+        _leave_out(batch[0].id, reason)
         return 0
+
+
+def _is_last_form(batch: list[StoredRecord]) -> bool:
+    """One record, with nothing of a guest's in what CouchDB has to understand."""
+    return len(batch) == 1 and batch[0].attachment is not None
 
 
 def _rows(records: Sequence[Activation]) -> Iterator[StoredRecord]:

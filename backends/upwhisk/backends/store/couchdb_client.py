@@ -13,7 +13,7 @@ import aiohttp
 import msgspec
 from yarl import URL
 
-from upwhisk.backends.store.couchdb_answers import DENIED, TEMPORARY, Answer, delay_s, reason_of
+from upwhisk.backends.store.couchdb_answers import DENIED, TEMPORARY, Answer, delay_s, is_crash, reason_of
 from upwhisk.backends.store.couchdb_body import Body
 from upwhisk.backends.store.couchdb_reach import ANSWER_S, Lane, Reach
 from upwhisk.backends.store.database import unavailable
@@ -37,10 +37,11 @@ _JSON = {"Accept": "application/json", "Content-Type": "application/json", "Acce
 
 
 class Unreached(StoreUnavailable):
-    """No answer, or one that says it cannot; `why` in a few words. `certificate`: not trusted."""
+    """No answer, or one that says it cannot; `why` in a few words. `certificate`: not trusted. `crashed`: it failed in the midst
+    of this request each time."""
 
-    def __init__(self, where: str, why: str, *, certificate: bool = False) -> None:
-        self.why, self.certificate = why, certificate
+    def __init__(self, where: str, why: str, *, certificate: bool = False, crashed: bool = False) -> None:
+        self.why, self.certificate, self.crashed = why, certificate, crashed
         super().__init__(unavailable(f"CouchDB at {where}: {why}").text)
 
 
@@ -125,7 +126,7 @@ class CouchClient:
                 delay = delay_s(attempt, random.random())  # noqa: S311 - spreads retries
                 self._tell_failed(call, str(failure))
                 if self._clock.monotonic() + delay > deadline:
-                    raise Unreached(self._base, str(failure), certificate=failure.certificate) from None
+                    raise failure.unreached(self._base) from None
                 uncertain = uncertain or failure.uncertain
                 attempt += 1
                 RETRIES["store"] += 1
@@ -162,7 +163,7 @@ class CouchClient:
         answer = await self._ask(session, call, timeout)
         self.reach.heard()
         if answer.status in TEMPORARY:
-            raise _Failed(f"it answers {reason_of(answer)}", uncertain=True)
+            raise _Failed(f"it answers {reason_of(answer)}", uncertain=True, crashed=is_crash(answer))
         if answer.status in DENIED:
             self._tell_failed(call, f"it refuses the user '{self.settings.user}' ({reason_of(answer)})")
             raise Denied(self.settings.user, answer)
@@ -193,9 +194,12 @@ class CouchClient:
 class _Failed(Exception):
     """One attempt failed. `uncertain`: CouchDB may have carried it out."""
 
-    def __init__(self, why: str, *, uncertain: bool, certificate: bool = False) -> None:
-        self.uncertain, self.certificate = uncertain, certificate
+    def __init__(self, why: str, *, uncertain: bool, certificate: bool = False, crashed: bool = False) -> None:
+        self.uncertain, self.certificate, self.crashed = uncertain, certificate, crashed
         super().__init__(why)
+
+    def unreached(self, where: str) -> Unreached:
+        return Unreached(where, str(self), certificate=self.certificate, crashed=self.crashed)
 
     @staticmethod
     def of(error: Exception) -> _Failed:

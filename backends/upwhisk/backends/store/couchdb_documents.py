@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from upwhisk.backends.store.couchdb_json import document_key, id_of, survives
+from upwhisk.backends.store.couchdb_json import document_key, id_of, is_taken, survives
 from upwhisk.backends.store.sealing import Sealer
 from upwhisk.common.errors import ConfigurationError
 from upwhisk.common.model.identity import NamespaceKey, NamespaceLimits, Subject
@@ -22,6 +22,8 @@ CODE = "code"
 OURS = "upwhisk"
 _SEALED = "sealed:"
 _OWN = frozenset({"entityType", "namespace", "name", "updated", OURS})
+_SEEN = frozenset({"publish", "binding"})
+"""What views look at."""
 _TYPES: dict[Collection, str] = {
     "actions": "action",
     "packages": "package",
@@ -44,6 +46,8 @@ def entity_fields(document: Document) -> dict[str, Any]:
         raise ValueError(f"id, namespace, path and name do not fit together: {document.id}")
     fields = {key: value for key, value in document.body.items() if not _is_ours(key)}
     text = _encode(document.body)
+    if not is_taken(text):
+        fields = {key: value for key, value in fields.items() if key in _SEEN}
     if len(fields) < len(document.body) or not survives(text):
         fields[OURS] = {"body": text.decode()}
     return {

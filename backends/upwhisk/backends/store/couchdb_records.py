@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from upwhisk.backends.store.couchdb_json import document_key, survives
+from upwhisk.backends.store.couchdb_json import document_key, is_taken, survives
 from upwhisk.common.ids import ActivationId, is_activation_id
 from upwhisk.common.model.activation import Activation, decode_record, encode_record
 
@@ -71,8 +71,8 @@ def stored(record: Activation) -> StoredRecord:
 def attached(record: Activation, text: bytes | None = None) -> StoredRecord:
     """The record as an attachment, for what is too large or refused as JSON."""
     text = encode_record(record) if text is None else text
-    bare = msgspec.structs.replace(_without_result(record), logs=())
-    return msgspec.structs.replace(_row(record, encode_record(bare), Extra(len(text))), attachment=text)
+    bare = _shown(msgspec.structs.replace(record, logs=()))
+    return msgspec.structs.replace(_row(record, bare, Extra(len(text))), attachment=text)
 
 
 def record_of(document: bytes | msgspec.Raw) -> bytes | None:
@@ -91,7 +91,7 @@ def record_of(document: bytes | msgspec.Raw) -> bytes | None:
 def _exact(record: Activation, text: bytes) -> StoredRecord:
     rest = encode_record(_without_result(record))
     # The fields keep a result that any reader can parse, be it with other digits.
-    fields = text if _is_json(text) else rest
+    fields = text if _is_json(text) and is_taken(text) else _shown(record)
     if record.response.result is not msgspec.UNSET and _comes_back(rest):
         result = _encode(record.response.result)
         if _is_text(result):
@@ -105,6 +105,15 @@ def _row(record: Activation, fields: bytes, extra: Extra) -> StoredRecord:
     key = _encode(key_of(record.namespace, record.activation_id))
     document = b'{"_id":%b,"upwhisk":%b,%b' % (key, _encode(extra), fields[1:])
     return StoredRecord(record.activation_id, document, record)
+
+
+def _shown(record: Activation) -> bytes:
+    """What any CouchDB takes of it: no result, and no annotation with a number that is too long."""
+    text = encode_record(rest := _without_result(record))
+    if is_taken(text):
+        return text
+    annotations = tuple(each for each in rest.annotations if is_taken(_encode(each)))
+    return encode_record(msgspec.structs.replace(rest, annotations=annotations))
 
 
 def _without_result(record: Activation) -> Activation:

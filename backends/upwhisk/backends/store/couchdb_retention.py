@@ -178,11 +178,11 @@ class CouchRetention:
             self._told = True
         return []
 
-    async def _post(self, path: str, body: dict[str, Any], *, optional: bool = False) -> Answer:
+    async def _post(self, path: str, body: dict[str, Any] | None, *, optional: bool = False) -> Answer:
         call = Call(
             method="POST",
             path=f"{self._database}{path}",
-            body=body_of(body),
+            body=None if body is None else body_of(body),
             lane="write",
             timeout_s=LONG_S,
             optional=optional,
@@ -199,7 +199,7 @@ class CouchRetention:
     async def _command(self, path: str) -> None:
         """Needs the rights of an administrator of the database; without them CouchDB's own compaction has to do."""
         try:
-            answer = await self._post(path, {}, optional=True)
+            answer = await self._post(path, None, optional=True)  # CouchDB reads no body here, and would hang up after one
         except StoreUnavailable as error:
             log.warning("no compaction", action="store.no_compaction", error=str(error))
             return

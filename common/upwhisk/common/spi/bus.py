@@ -82,6 +82,10 @@ class MessageBus(Resource):
     async def remove_topic(self, topic: str) -> None:
         """Forget a topic and what it holds; unknown topics are ignored."""
 
+    async def try_topics(self) -> None:
+        """Make a topic and remove it, as nodes and controllers will. Raises `Unavailable` that says why it cannot be. A bus whose
+        topics need no making has nothing to try."""
+
     @abstractmethod
     def problem(self) -> str | None:
         """Why nothing can be sent now, or None. Cheap: asked for every request."""

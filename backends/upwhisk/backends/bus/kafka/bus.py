@@ -18,6 +18,8 @@ from upwhisk.common.settings import KafkaSettings
 from upwhisk.common.spi.bus import BusAbilities, Deliver, MessageBus, Subscription
 from upwhisk.common.spi.roles import Role
 
+_TRIED = "tried-by-init"
+
 
 class KafkaBus(MessageBus):
     """Topic `t` of ours is Kafka's `<prefix>t`, its consumption the group of the same name."""
@@ -96,6 +98,12 @@ class KafkaBus(MessageBus):
         await self._backbone.topics.remove(name)
         await self._backbone.offsets.forget(name)
         self._names.pop(topic, None)
+
+    async def try_topics(self) -> None:
+        topics, name = self._backbone.topics, self._name(_TRIED)
+        await topics.remove(name)  # of one who was killed in here
+        await topics.ensure(name)
+        await topics.remove(name)
 
     def problem(self) -> str | None:
         if not self._is_open:
