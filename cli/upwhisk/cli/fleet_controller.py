@@ -87,10 +87,6 @@ class FleetController:
         kinds = FleetKinds(settings.guest, settings.docker.registries)
         stack.callback(parts.registry.watch(kinds.update))
 
-        def delivery(made: DeliveryPorts) -> Resource:
-            fleet = FleetDelivery(store, hosting, made.balancer, made.recovery, made.sequences)
-            return fleet.connect(self._clock, max_age_s=settings.queue.max_age_s, node_lease_s=settings.node.lease_s)
-
         made = ControllerParts(
             store=store,
             bus=parts.bus,
@@ -102,7 +98,7 @@ class FleetController:
             phase_of=partial(_phase_of, hosting),
             security=self._security,
             together_s=_TOGETHER_S,
-            delivery=delivery,
+            delivery=partial(self._delivery, store, hosting),
         )
         controller = Controller(made, settings)
         await self._measure(stack, parts, controller, DeliveryMetrics(hosting, recorder))
@@ -110,6 +106,12 @@ class FleetController:
         retention = _retention(parts), settings.retention.interval_s
         await stack.enter_async_context(Sweep(parts.bus, parts.registry, self._clock, self._name, *retention))
         return controller
+
+    def _delivery(self, store: DeliveredStore, hosting: Hosting, made: DeliveryPorts) -> Resource:
+        fleet = FleetDelivery(store, hosting, made.balancer, made.recovery, made.sequences)
+        return fleet.connect(
+            self._clock, max_age_s=self._settings.queue.max_age_s, node_lease_s=self._settings.node.lease_s
+        )
 
     async def _measure(
         self, stack: AsyncExitStack, parts: FleetParts, controller: Controller, delivery: DeliveryMetrics

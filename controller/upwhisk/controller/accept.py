@@ -36,14 +36,7 @@ def message_of(
 ) -> ActivationMessage:
     """`payload`: an object, merged over the parameters, or (between components) an array, passed as it is."""
     ref, demand = ref_and_demand(action.action)
-    arguments = payload
-    environment: dict[str, str] = {}
-    if type(payload) is dict and (action.parameters or action.init_keys):
-        arguments = {**action.parameters, **payload}
-        if action.init_keys:
-            environment = {key: _text(arguments.pop(key)) for key in action.init_keys if key in arguments}
-    elif action.init_keys:
-        environment = {k: _text(action.parameters[k]) for k in action.init_keys if k in action.parameters}
+    arguments, environment = _arguments(action, payload)
     return ActivationMessage(
         activation_id=activation_id,
         transaction_id=TransactionId(transaction_id),
@@ -58,6 +51,14 @@ def message_of(
         retry_safe=action.retry_safe,
         stored=identity.limits.store_activations is not False,
     )
+
+
+def _arguments(action: ResolvedAction, payload: Any) -> tuple[Any, dict[str, str]]:
+    """What it runs with, and what its container begins with."""
+    if type(payload) is dict and (action.parameters or action.init_keys):
+        arguments = {**action.parameters, **payload}
+        return arguments, {key: _text(arguments.pop(key)) for key in action.init_keys if key in arguments}
+    return payload, {key: _text(action.parameters[key]) for key in action.init_keys if key in action.parameters}
 
 
 def refused_record(message: ActivationMessage, problem: str, *, now_ms: int) -> Activation:

@@ -68,13 +68,17 @@ class RuleWriter:
             revision=stored.revision if stored else None,
         )
         rule = await self._catalog.put(rule)
-        moves = stored is not None and stored.trigger != trigger
-        if stored is not None and moves:
-            await self._unlink(stored)
+        return rule, await self._put_in_place(rule, status, stored)
+
+    async def _put_in_place(self, rule: Rule, status: RuleStatus, before: Rule | None) -> RuleStatus:
+        """The status of a written rule whose trigger now knows it."""
+        moves = before is not None and before.trigger != rule.trigger
+        if before is not None and moves:
+            await self._unlink(before)
         try:
-            return rule, await self._link(rule, status, keeps=stored is not None and not moves) or status
+            return await self._link(rule, status, keeps=before is not None and not moves) or status
         except Conflict:
-            if stored is None:  # else whoever tries again finds it, without its status
+            if before is None:  # else whoever tries again finds it, without its status
                 await self._catalog.delete(rule)
             raise
 

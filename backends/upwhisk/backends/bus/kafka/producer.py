@@ -91,16 +91,9 @@ class Producer(Resource):
         outbox = self._outboxes.get(topic)
         if outbox is None:
             outbox = self._outboxes[topic] = Outbox(topic)
-        if len(payload) > MOST_MESSAGE_BYTES - _RECORD_OVERHEAD:
-            return _failed(
-                sent, InternalError(f"A message of {len(payload)} bytes is too large for the bus.")
-            )
-        if len(outbox) >= MOST_WAITING or (
-            outbox.waiting_bytes and outbox.waiting_bytes + len(payload) > MOST_WAITING_BYTES
-        ):
-            return _failed(
-                sent, Unavailable(f"The message bus is full: {len(outbox)} messages wait in {topic}.")
-            )
+        refusal = _refusal(outbox, len(payload))
+        if refusal is not None:
+            return _failed(sent, refusal)
         deadline = loop.time() + self._deadlines.send
         outbox.put(Parcel(payload, headers, sent, deadline))
         if outbox.lane is None:
@@ -216,6 +209,14 @@ class Producer(Resource):
         left = [outbox.expire(loop.time(), error) for outbox in self._outboxes.values()]
         deadlines = [deadline for deadline in left if deadline is not None]
         self._expiry = loop.call_at(min(deadlines), self._expire) if deadlines else None
+
+
+def _refusal(outbox: Outbox, size: int) -> UpwhiskError | None:
+    """Why a message of `size` bytes is not taken, or None."""
+    if size > MOST_MESSAGE_BYTES - _RECORD_OVERHEAD:
+        return InternalError(f"A message of {size} bytes is too large for the bus.")
+    full = len(outbox) >= MOST_WAITING or (outbox.waiting_bytes and outbox.waiting_bytes + size > MOST_WAITING_BYTES)
+    return Unavailable(f"The message bus is full: {len(outbox)} messages wait in {outbox.topic}.") if full else None
 
 
 def _failed(sent: asyncio.Future[None], error: UpwhiskError) -> asyncio.Future[None]:
