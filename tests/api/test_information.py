@@ -205,11 +205,13 @@ async def test_what_is_in_flight(local: InProcess, client: Client) -> None:
 
 
 async def test_draining_answers_503(local: InProcess, client: Client) -> None:
+    local.server.leave()
+    assert ((await client.get("/ping")).status, (await client.get("actions")).status) == (503, 200)
     local.server.drain()
     answer = await client.get("actions")
     assert answer.status == 503
     assert answer.error.startswith("The server is currently unavailable")
-    assert (await client.get("/ping")).status == 200
+    assert (await client.get("/ping")).status == 503
 
 
 async def test_who_was_connected_when_the_listener_closed_is_answered(local: InProcess) -> None:

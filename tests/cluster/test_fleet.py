@@ -6,14 +6,17 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cluster.calls import at, node_of, upwhisk
 from fakes.running import Running
 from fleet.fleet import Fleet
+from fleet.occupancy import booked
 
 pytestmark = [pytest.mark.sandbox, pytest.mark.external_service, pytest.mark.timeout(180)]
 HELLO = "def main(args):\n    return {'hello': args.get('name', 'you')}\n"
@@ -88,6 +91,37 @@ def test_a_node_that_was_drained_and_stopped_is_removed_with_its_drain(fleet: Fl
     finally:
         fleet.invokers[1].start()
     wait_for(lambda: nodes(fleet).get("n2") == "up", "another machine of that name takes work")
+
+
+def test_a_node_that_is_removed_while_it_runs_comes_back_as_it_was(fleet: Fleet) -> None:
+    upwhisk(fleet, "node", "drain", "n2", "--reason", "it is sold")
+    try:
+        wait_for(lambda: nodes(fleet)["n2"] == "draining", "the drain is seen")
+        assert "comes back until it is stopped" in upwhisk(fleet, "node", "remove", "n2", "--force")
+        wait_for(lambda: nodes(fleet).get("n2") == "draining", "it comes back and drains on")
+    finally:
+        upwhisk(fleet, "node", "undrain", "n2")
+    wait_for(lambda: nodes(fleet)["n2"] == "up", "it takes work again")
+
+
+def test_who_waits_for_long_work_when_its_controller_stops_gets_the_id(fleet: Fleet) -> None:
+    stopping, usual = fleet.controllers[1], fleet.controllers[1].environment
+    at(fleet, 0).deploy("slow", SLEEPER)
+    stopping.environment = {**usual, "UPWHISK_SERVER_DRAIN_S": "1"}
+    stopping.restart()
+    answers: list[tuple[int, Any]] = []
+    caller = threading.Thread(target=lambda: answers.append(at(fleet, 1).invoke("slow", {"s": 12})))
+    try:
+        caller.start()
+        wait_for(lambda: any(booked(fleet).values()), "a node has it")
+        stopping.stop()
+        caller.join(30)
+    finally:
+        stopping.environment = usual
+        stopping.start()
+    ((status, answer),) = answers
+    assert (status, set(answer)) == (202, {"activationId"})
+    assert at(fleet, 0).record(answer["activationId"])["response"]["success"], "another controller went on with it"
 
 
 def test_three_who_prepare_a_fleet_at_once_agree_on_its_key(fleet: Fleet, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ class Member:
     def __init__(self, name: str, arguments: list[str], environment: Mapping[str, str], folder: Path) -> None:
         self.name = name
         self._arguments = arguments
-        self._environment = environment
+        self.environment = environment
         self.folder = folder / name
         self.folder.mkdir(mode=0o700, exist_ok=True)
         self.log_file = self.folder / "log"
@@ -51,7 +51,7 @@ class Member:
         """Start it and do not wait."""
         self._before = self.log_file.stat().st_size if self.log_file.exists() else 0
         command = [sys.executable, *self.program, *self._arguments]
-        self._child = Child(command, self.log_file, self._environment, self.folder)
+        self._child = Child(command, self.log_file, self.environment, self.folder)
         self._child.start()
 
     def wait_ready(self) -> None:

@@ -6,6 +6,7 @@ is answered, and what is under way is left to the other controllers.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -75,8 +76,16 @@ class FleetController:
             await self._stop.wait()
             tell_manager("STOPPING=1")
             log.info("stopping", action="controller.draining", deadline_s=self._settings.server.drain_s)
-            await controller.stop_accepting()
-            await controller.wait_answered(self._settings.server.drain_s)
+            await self._take_leave(controller)
+
+    async def _take_leave(self, controller: Controller) -> None:
+        """Who stands before it is told first; then nothing new is taken, and who waits is answered: in the end by an id."""
+        controller.leave()
+        await asyncio.sleep(self._settings.controller.leave_s)
+        await controller.stop_accepting()
+        if not await controller.wait_answered(self._settings.server.drain_s):
+            log.warning("callers that wait get their ids", action="controller.drain_late", deadline_s=self._settings.server.drain_s)
+            controller.end_waits()
 
     async def _start(self, stack: AsyncExitStack, parts: FleetParts) -> Controller:
         settings = self._settings

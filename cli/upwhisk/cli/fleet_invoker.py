@@ -89,6 +89,7 @@ class FleetInvoker:
         await stack.enter_async_context(node)
         for collector in (*_collectors(node), await stack.enter_async_context(parts.watch(containers=factory.problem))):
             metrics.register(collector)
+        metrics.is_member = lambda: not node.displaced.is_set()
         kinds = tuple(sorted(factory.abilities.kinds))
         findings = (*([runtimes.note] if runtimes.note else ()), *factory.findings())
         return node, InvokerReady(settings.node.name, kinds, node.default_network.value, findings, metrics.address)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from aiohttp import web
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.registry import Collector
@@ -25,6 +27,8 @@ class MetricsListener(Resource):
         self._host = host
         self._security = security
         self._registry = CollectorRegistry()
+        self.is_member: Callable[[], bool] = lambda: False
+        """What `/ping` says: whether the node is one of its fleet. Set when it has joined."""
         self._runner: web.AppRunner | None = None
         self.address = ""
 
@@ -56,4 +60,6 @@ class MetricsListener(Resource):
         return web.Response(body=generate_latest(self._registry), headers={"Content-Type": _PROMETHEUS})
 
     async def _ping(self, _request: web.Request) -> web.Response:
+        if not self.is_member():
+            return web.Response(status=503, text="not a member of the fleet")
         return web.Response(text="pong")

@@ -39,6 +39,12 @@ class Deadlines(Generic[T]):
         """Idempotent. The timer stays: it finds nothing to do, or the next."""
         self._due.pop(item, None)
 
+    def pass_all(self) -> None:
+        """The time of every item has come."""
+        due, self._due = self._due, {}
+        for item in due:
+            self._passed(item)
+
     def close(self) -> None:
         self._due.clear()
         if self._timer is not None:

@@ -226,6 +226,8 @@ class ControllerSettings(_Section, frozen=True):
     name: ControllerName = ""
     lease_s: SomeSeconds = 3.0
     """A controller that is not heard of for so long is dead; another takes its work over."""
+    leave_s: Seconds = 3.0
+    """From SIGTERM on `/ping` answers 503 and calls are taken for so long: time for a proxy to see it."""
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -102,6 +102,9 @@ class Controller(Resource):
         self._end_watch: Callable[[], None] = lambda: None
         self._sequences = Sequences(self._sequence_ports(catalog))
         self._recovery = Recovery(self._recovery_ports())
+        self._invocations = InvocationService(
+            InvocationPorts(parts.store, self.balancer, self._sequences, parts.clock, self._admission)
+        )
         make = parts.delivery or (lambda ways: EmbeddedDelivery(parts.bus, ways.balancer, ways.recovery))
         self._delivery = make(DeliveryPorts(self.balancer, self._recovery, self._sequences))
         self.server = self._listener(self._services(catalog), unix_path)
@@ -134,9 +137,7 @@ class Controller(Resource):
             entities=store.entities,
             activations=store.activations,
             logs=parts.logs,
-            invocations=InvocationService(
-                InvocationPorts(store, balancer, sequences, clock, self._admission)
-            ),
+            invocations=self._invocations,
             fires=FireService(FirePorts(store, catalog, balancer, sequences, clock, self._admission)),
             live=LiveView(balancer, sequences, store.journal, clock, parts.phase_of),
             kinds=parts.kinds,
@@ -175,6 +176,10 @@ class Controller(Resource):
     def _expired(self, pending: Pending) -> None:
         self._tasks.start(self._recovery.expire(pending), "expire")
 
+    def leave(self) -> None:
+        """Who stands before it is told to send no more calls; those that come are taken."""
+        self.server.leave()
+
     async def stop_accepting(self) -> None:
         """New requests get 503; who waits for work that has not started gets its id, which is durable by then, or in a fleet 503
         too, so that another controller is asked."""
@@ -185,6 +190,10 @@ class Controller(Resource):
     async def wait_answered(self, timeout_s: float) -> bool:
         """Wait until every caller that waits for work on a node has its answer; False if some have not."""
         return await self.balancer.work.wait_answered(timeout_s)
+
+    def end_waits(self) -> None:
+        """Who still waits for work on a node gets its id, durable by then."""
+        self._invocations.end_waits()
 
     async def aclose(self) -> None:
         self.balancer.stopping = True

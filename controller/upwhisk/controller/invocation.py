@@ -66,6 +66,10 @@ class InvocationService:
         message.blocking = True
         return await self._wait(message, self._ports.balancer.publish(message), call.wait_ms)
 
+    def end_waits(self) -> None:
+        """Callers who wait have waited long enough."""
+        self._late.pass_all()
+
     def _message_of(self, call: Call) -> ActivationMessage:
         message = message_of(
             call.identity,

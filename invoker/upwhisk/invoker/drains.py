@@ -38,8 +38,14 @@ class Drains:
         self.stopping = False
 
     async def look(self) -> None:
-        text = await self._registry.flag(drain_flag(self._node))
-        self._drain = _read(text) if text is not None else None
+        """`UpwhiskError` if the flag cannot be read; the deadline of the drain that was read last counts all the same."""
+        try:
+            text = await self._registry.flag(drain_flag(self._node))
+            self._drain = _read(text) if text is not None else None
+        finally:
+            self._judge()
+
+    def _judge(self) -> None:
         if self._drain is None:
             if self._ended and not self.stopping:
                 self._ended = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from pathlib import Path
 
@@ -43,6 +44,16 @@ def settings(certificate: Certificate, tmp_path: Path) -> Settings:
 @pytest.fixture
 def trusting(authority: Authority) -> ssl.SSLContext:
     return ssl.create_default_context(cafile=str(authority.ca))
+
+
+async def test_a_node_answers_when_it_is_a_member() -> None:
+    async with MetricsListener(0) as listener, aiohttp.ClientSession(listener.address) as session:
+        assert (await session.get("/ping")).status == 503
+        displaced = asyncio.Event()
+        listener.is_member = lambda: not displaced.is_set()
+        assert (await session.get("/ping")).status == 200
+        displaced.set()
+        assert (await session.get("/ping")).status == 503
 
 
 async def test_metrics_over_tls(settings: Settings, trusting: ssl.SSLContext) -> None:
@@ -129,6 +140,7 @@ async def test_guests_reach_a_tls_api_over_plain_http(
     settings: Settings, authority: Authority, tmp_path: Path
 ) -> None:
     async with MetricsListener(0, "127.0.0.1", security_of(settings)) as api:
+        api.is_member = lambda: True
         node = NodeSettings(api_url=api.address, api_ca_file=str(authority.ca))
         async with ApiDoor(tmp_path / "api.sock", node) as door:
             connector = aiohttp.UnixConnector(str(door.path))

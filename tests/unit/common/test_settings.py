@@ -37,6 +37,7 @@ def test_variables_win_over_the_file(tmp_path: Path) -> None:
         ("[log]\nformat = 'xml'\n", {}, "setting log.format: Invalid enum value 'xml'; choose one of auto, text, json"),
         ("[node]\nlease_s = 0\n", {}, "setting node.lease_s"),
         ("[controller]\nlease_s = 0\n", {}, "setting controller.lease_s"),
+        ("[controller]\nleave_s = -1\n", {}, "setting controller.leave_s"),
         ("[controller]\nname = 'a/b'\n", {}, "setting controller.name"),
         ("[server]\nport = 70000\n", {}, "setting server.port"),
         ("[server\n", {}, "is not TOML"),

@@ -18,6 +18,7 @@ from upwhisk.backends.store.memory import MemoryStore
 from upwhisk.common.clock import SystemClock
 from upwhisk.common.errors import Unavailable
 from upwhisk.controller.api import crowd as crowds
+from upwhisk.controller.api.presence import Presence
 from upwhisk.controller.api.protocol import ApiConnections
 from upwhisk.controller.api.reply import Reply, text_reply
 from upwhisk.controller.api.request import Request
@@ -138,7 +139,7 @@ def test_a_listener_holds_after_a_refusal_and_lets_in_when_it_drains() -> None:
         routes = (Route("GET", "/full", full, Access.OPEN), Route("GET", "/ping", ping, Access.OPEN))
         settings = ListenerSettings(host="127.0.0.1", port=0, header_timeout_s=5.0, drain_s=1.0, together_s=LONG_S)
         authenticator = Authenticator(MemoryStore().subjects, SystemClock())
-        async with ApiServer(settings, Router(routes), authenticator, Counter()) as server:
+        async with ApiServer(settings, Router(routes), authenticator, Counter(), Presence()) as server:
             crowd = server._connections.crowd if server._connections is not None else None
             assert crowd is not None
             reader, writer = await asyncio.open_connection("127.0.0.1", server.port)

@@ -53,6 +53,17 @@ async def test_who_waits_too_long_gets_an_id_that_is_durable() -> None:
         assert (entry.message.activation_id, entry.attempt) == (invoked.activation_id, 1)
 
 
+async def test_who_waits_when_waits_end_gets_an_id_that_is_durable() -> None:
+    async with rig() as platform:
+        await platform.action("held")
+        platform.node.behaviours["held"] = lambda message: None
+        waiting = [asyncio.create_task(platform.invoke("held")) for _ in range(3)]
+        await until(lambda: platform.balancer.in_flight == 3)
+        platform.invocations.end_waits()
+        ids = {(await each).activation_id for each in waiting}
+        assert {entry.message.activation_id for entry in await platform.store.journal.pending()} == ids
+
+
 async def test_final_parameters_and_init_parameters() -> None:
     async with rig() as platform:
         parameters = (Parameter("fixed", 1), Parameter("open", None), Parameter("early", {"x": 1}, init=True))

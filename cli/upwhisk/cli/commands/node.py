@@ -137,22 +137,29 @@ def undrain(session: Session, name: str, config: Path | None) -> None:
 
 @command(node, "remove", "node remove camera-7", "node remove camera-7 --force")
 @click.argument("name")
-@click.option("--force", is_flag=True, help="Also if it still answers.")
+@click.option("--force", is_flag=True, help="Also if it still answers; as long as it runs it comes back.")
 @_with_config
 def remove(session: Session, name: str, force: bool, config: Path | None) -> None:
-    """Forget a node that is gone for good: its registration and its drain; its topic follows."""
+    """Forget a node that is gone for good: its registration and its drain; its topic follows.
+
+    One that still answers (--force) keeps its drain: it registers again with its next heartbeat, until it is stopped.
+    """
     from upwhisk.common.drain import drain_flag
     from upwhisk.common.ids import NodeId
     from upwhisk.common.spi.nodes import NodeState
 
-    async def work(registry: NodeRegistry) -> None:
-        node = NodeId(name)
+    async def work(registry: NodeRegistry) -> bool:
+        node, answers = NodeId(name), False
         if await registry.flag(drain_flag(node)) is None or await registry.report(node) is not None:
             report = await _known(registry, name)  # else it was stopped in good order, and only its drain is left
-            if report.state is not NodeState.OFFLINE and not force:
+            answers = report.state is not NodeState.OFFLINE
+            if answers and not force:
                 raise Failure(f"Node '{name}' still answers", hint="stop it first, or use --force")
         await registry.leave(node)
-        await registry.put_flag(drain_flag(node), None)
+        if not answers:
+            await registry.put_flag(drain_flag(node), None)
+        return answers
 
-    _with_registry(config, work)
-    session.output.ok(f"removed node {name}", {"node": name, "removed": True})
+    answers = _with_registry(config, work)
+    told = f"removed node {name}" + ("; it still answers, and comes back until it is stopped" if answers else "")
+    session.output.ok(told, {"node": name, "removed": True, "answers": answers})

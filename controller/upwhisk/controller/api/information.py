@@ -5,6 +5,7 @@ from __future__ import annotations
 from upwhisk.common.errors import NotYetAvailable
 from upwhisk.common.model.limits import MIB, SystemLimits
 from upwhisk.controller.api.ports import Services
+from upwhisk.controller.api.presence import Presence
 from upwhisk.controller.api.reply import Reply, json_reply, text_reply
 from upwhisk.controller.api.request import Request
 
@@ -15,13 +16,14 @@ SUPPORT = {"github": "https://github.com/apache/openwhisk/issues", "slack": "htt
 class InformationApi:
     """`build` and `buildno` are what `wsk property get --apibuild` shows."""
 
-    def __init__(self, services: Services, *, build: str, buildno: str) -> None:
+    def __init__(self, services: Services, presence: Presence, *, build: str, buildno: str) -> None:
         self._services = services
+        self._presence = presence
         self._build = build
         self._buildno = buildno
 
     async def ping(self, _request: Request) -> Reply:
-        return text_reply("pong")
+        return text_reply("leaving", 503) if self._presence.leaving else text_reply("pong")
 
     async def platform(self, _request: Request) -> Reply:
         document = {

@@ -17,6 +17,7 @@ from upwhisk.controller.api.namespaces import NamespacesApi
 from upwhisk.controller.api.operators import OperatorsApi, RequestCollector
 from upwhisk.controller.api.packages import PackagesApi
 from upwhisk.controller.api.ports import Services
+from upwhisk.controller.api.presence import Presence
 from upwhisk.controller.api.routing import Access, Route, Router
 from upwhisk.controller.api.rules import RulesApi
 from upwhisk.controller.api.server import ApiServer, ListenerSettings
@@ -34,16 +35,19 @@ def api_server(
     """The listener with all routes. `registry` holds the process's metrics; the API's are added to it."""
     counts: Counter[tuple[str, int]] = Counter()
     registry.register(RequestCollector(counts))
-    disabling = DisableApi(settings.security.disable_token)
-    server = ApiServer(settings, Router(routes(services, registry, disabling)), authenticator, counts)
+    disabling, presence = DisableApi(settings.security.disable_token), Presence()
+    router = Router(routes(services, registry, disabling, presence))
+    server = ApiServer(settings, router, authenticator, counts, presence)
     disabling.on_disable = server.drain
     return server
 
 
-def routes(services: Services, registry: CollectorRegistry, disabling: DisableApi) -> tuple[Route, ...]:
+def routes(
+    services: Services, registry: CollectorRegistry, disabling: DisableApi, presence: Presence
+) -> tuple[Route, ...]:
     entities = _entity_routes(services)
     release = _release()
-    information = InformationApi(services, build=release, buildno=release)
+    information = InformationApi(services, presence, build=release, buildno=release)
     around = (*_open_routes(information), *_operator_routes(OperatorsApi(services, registry, disabling), disabling))
     return (
         *around,

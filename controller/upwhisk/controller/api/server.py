@@ -27,6 +27,7 @@ from upwhisk.common.resource import Resource
 from upwhisk.controller.api.doors import HANDSHAKE_S, bind, close_doors, open_doors, turn_away
 from upwhisk.controller.api.errors import error_reply, unexpected_reply
 from upwhisk.controller.api.operators_access import may_operate
+from upwhisk.controller.api.presence import Presence
 from upwhisk.controller.api.protocol import ApiConnections
 from upwhisk.controller.api.reply import OPERATOR_CORS, Reply, text_reply
 from upwhisk.controller.api.request import BodyBudget, Reading, Request, check_accept
@@ -85,8 +86,10 @@ class ApiServer(Resource):
         router: Router,
         authenticator: Authenticator,
         counts: Counter[tuple[str, int]],
+        presence: Presence,
     ) -> None:
         self._settings = settings
+        self._presence = presence
         self._router = router
         self._authenticator = authenticator
         self._counts = counts
@@ -123,8 +126,13 @@ class ApiServer(Resource):
         if self._settings.unix_path is not None:
             await open_doors(self._runner, bind_private(Path(self._settings.unix_path)))
 
+    def leave(self) -> None:
+        """From now on `/ping` answers 503; all else goes on."""
+        self._presence.leaving = True
+
     def drain(self) -> None:
         """From now on the API answers 503; what is being handled goes on."""
+        self.leave()
         self._draining = True
         if self._connections is not None:
             self._connections.crowd.close()

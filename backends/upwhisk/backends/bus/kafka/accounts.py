@@ -39,14 +39,15 @@ class Rule:
 
 def rules(prefix: str, role: Role) -> tuple[Rule, ...]:
     """Pure. A topic and the group that consumes it have one name. A controller takes over the logs of dead ones and removes
-    them, and the topics of nodes are made by whoever comes first; a node reads its own and writes to the logs there are."""
+    them, and the topics of nodes are made by whoever comes first; a node reads its own and writes to logs. One that was removed
+    meanwhile it makes anew: its late answer has to lie somewhere, and the sweep takes both away."""
     if role == "controller":
         everything = (_READ, _WRITE, _CREATE, _DELETE, _DESCRIBE)
         return Rule(_TOPIC, prefix, everything), Rule(_GROUP, prefix, (_READ, _DELETE, _DESCRIBE))
     return (
         Rule(_TOPIC, prefix + node_topic(""), (_READ, _CREATE, _DESCRIBE)),
         Rule(_GROUP, prefix + node_topic(""), (_READ, _DESCRIBE)),
-        Rule(_TOPIC, prefix + controller_topic(""), (_WRITE, _DESCRIBE)),
+        Rule(_TOPIC, prefix + controller_topic(""), (_WRITE, _CREATE, _DESCRIBE)),
     )
 
 
