@@ -223,7 +223,9 @@ def test_live_state_and_why(standalone: Running) -> None:
     record = standalone.record(id_)
     assert standalone.call("GET", f"//upwhisk/v1/activations/{id_}")[1]["state"] == "done"
     ours = next(a["value"] for a in record["annotations"] if a["key"] == "upwhisk")
-    assert ours["phases"]["run"] >= 1000
+    phases = ours["phases"]
+    assert phases["run"] >= 1000
+    assert phases.get("queue", 0) + phases.get("bus", 0) == phases.get("wait", 0)
     assert standalone.call("GET", f"//upwhisk/v1/activations/{id_}/why")[0] == 200
 
 

@@ -48,6 +48,7 @@ WORK = ActivationMessage(
     arguments={"text": "ä€😀", "list": [1, 2.5, None, True], "deep": {"a": {"b": []}}},
     init_arguments={"KEY": "value"},
     accepted_ms=1_754_400_000_000,
+    queued_ms=7,
     blocking=True,
     cause=SECOND,
     controller=_LOG,

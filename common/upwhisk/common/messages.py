@@ -51,7 +51,8 @@ class ActivationMessage(msgspec.Struct, kw_only=True, tag="activation"):
 
     `arguments`: what the run gets, an object or (between components of a sequence) an array.
     `init_arguments`: what the init gets as environment, values as text.
-    `accepted_ms`: when the request was accepted, ms since the epoch; queued work expires by it.
+    `accepted_ms`: when the request was accepted, ms since the epoch; queued work expires by it. `queued_ms`: how long it then
+    waited for a permit, by its controller's clock.
     `stored`: its namespace keeps records. `journalled`: its acceptance is durable, so its start has to be made durable
     before it runs. `attempt` counts starts, `dispatch` hand-overs to nodes: an outcome counts only if it is of the last
     hand-over, to `node`, which drops it if it is not in that `incarnation` any more. `tells_start`: that node says of
@@ -68,6 +69,7 @@ class ActivationMessage(msgspec.Struct, kw_only=True, tag="activation"):
     arguments: Any
     init_arguments: dict[str, str] = {}
     accepted_ms: int
+    queued_ms: int = 0
     blocking: bool = False
     cause: ActivationId | None = None
     controller: ControllerId = ControllerId("0")

@@ -31,7 +31,7 @@ from upwhisk.invoker.payload import init_body, run_body, takes_several
 from upwhisk.invoker.pool.lease import Lease, PoolClosed
 from upwhisk.invoker.pool.pool import Pool
 from upwhisk.invoker.pool.slots import WarmKey
-from upwhisk.invoker.record import finished
+from upwhisk.invoker.record import finished, waited
 from upwhisk.invoker.tally import Tally
 
 log = structlog.get_logger(__name__)
@@ -123,7 +123,7 @@ class Runner:
 
     async def _in_container(self, message: ActivationMessage, runnable: Runnable) -> Activation | None:
         clock = self._ports.clock
-        phases = Phases(wait=float(max(0, clock.now_ms() - message.accepted_ms)))
+        phases = waited(message, clock.now_ms())
         began = clock.monotonic()
         # 1. A container: warm, prewarmed, or a new one.
         key = WarmKey(message.namespace, message.action.document_id, message.action.revision)

@@ -60,3 +60,10 @@ def _annotations(
         annotations.append(Parameter("initTime", round(phases.init)))
     annotations += origin(message)
     return annotations
+
+
+def waited(message: ActivationMessage, now_ms: int) -> Phases:
+    """What lies behind it when its node takes it up."""
+    whole = max(0, now_ms - message.accepted_ms)
+    queue = min(message.queued_ms, whole)
+    return Phases(wait=float(whole), queue=float(queue), bus=float(whole - queue))

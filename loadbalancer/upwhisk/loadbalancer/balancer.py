@@ -50,7 +50,7 @@ class Balancer(Resource):
         self.came_back: Counter[str] = Counter()
         self._waiting = Waiting(queue, clock, self.refused)
         self._door = Door(view, self._waiting, clock, self.refused)
-        self.placing = Placing(view, policy)
+        self.placing = Placing(view, policy, clock)
         self.work = UnderWay()
         self._sending = Sending(bus, clock, Turns(self._waiting.push_again, _unowned, self._unsent))
         self._losses: Losses | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from upwhisk.common.clock import Clock
 from upwhisk.common.ids import NodeId
 from upwhisk.common.model.placed import Why
 from upwhisk.loadbalancer.books import key_of
@@ -11,8 +12,9 @@ from upwhisk.loadbalancer.placement import Decision, Request, place
 
 
 class Placing:
-    def __init__(self, view: NodeView, policy: str) -> None:
+    def __init__(self, view: NodeView, policy: str, clock: Clock) -> None:
         self._view = view
+        self._clock = clock
         self._policy = policy
 
     def consider(self, pending: Pending) -> Decision:
@@ -32,6 +34,7 @@ class Placing:
         pending.permit = permit
         message.placed = Why(decision.policy, decision.considered, decision.refused, decision.counts, decision.warm)
         message.node, message.incarnation = NodeId(permit.node), self._view.incarnation(permit.node) or ""
+        message.queued_ms = max(0, self._clock.now_ms() - message.accepted_ms)
         message.tells_start = self._view.tells_starts(permit.node)
         return True
 

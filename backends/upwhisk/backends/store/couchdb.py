@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import structlog
 
-from upwhisk.backends.store import couchdb_accounts, couchdb_prepare, couchdb_restore
+from upwhisk.backends.store import couchdb_accounts, couchdb_marks, couchdb_prepare, couchdb_restore
 from upwhisk.backends.store.couchdb_activations import CouchActivations
 from upwhisk.backends.store.couchdb_backup import write_backup
 from upwhisk.backends.store.couchdb_body import body_of
@@ -72,6 +72,11 @@ class CouchStore(DocumentStore):
     async def grant(settings: CouchDBSettings, account: CouchDBSettings, role: Role) -> str:
         """Have the user of `account` with the rights of its role; what was done. Repeatable. After `prepare`."""
         return await _as_administrator(settings, lambda client: couchdb_accounts.grant(client, account, role))
+
+    @staticmethod
+    async def purge_marks(settings: CouchDBSettings, tell: Callable[[int], None]) -> int:
+        """Remove what is kept of records that retention deleted; how many. `StartupError`, `StoreUnavailable`."""
+        return await _as_administrator(settings, lambda client: couchdb_marks.purge(client, tell))
 
     async def start(self) -> None:
         """`StartupError` names the setting to mend, or says `upwhisk init`."""

@@ -16,7 +16,7 @@ from upwhisk.common.settings import CouchDBSettings
 from upwhisk.common.spi.roles import Role
 
 _KEPT = "activations"
-"""The database whose old records controllers purge and compact, which needs its administrator."""
+"""The database whose old records controllers remove and compact, which needs its administrator."""
 _ONLY_READ = ("subjects", "whisks")
 """By nodes. They write no records either, but CouchDB would ask JavaScript about each one."""
 _GUARD = "_design/upwhisk-rights"

@@ -222,6 +222,29 @@ def images(session: Session, kinds: tuple[str, ...], bases: tuple[str, ...], lib
         session.output.data(names)
 
 
+@command(admin, "purge", "admin purge --config fleet.toml", "admin purge --output json")
+@click.option("--config", type=click.Path(dir_okay=False, path_type=Path), envvar="UPWHISK_CONFIG", metavar="FILE",
+              help="Settings file (TOML), with the login of CouchDB's administrator.")
+def purge(session: Session, config: Path | None) -> None:
+    """Remove what a fleet's CouchDB keeps of records that retention has deleted; also while the fleet runs."""
+    import asyncio
+    import sys
+
+    from upwhisk.cli.fleet_init import purge_marks
+    from upwhisk.common.errors import StartupError
+    from upwhisk.common.settings_file import load_settings
+
+    def tell(count: int) -> None:
+        if sys.stderr.isatty():
+            click.echo(f"\r{count} marks removed", err=True, nl=False)
+
+    try:
+        count = asyncio.run(purge_marks(load_settings(config), tell))
+    except StartupError as error:
+        raise Failure(str(error)) from None
+    session.output.ok(f"removed the marks of {count} deleted records", {"purged": count})
+
+
 @command(admin, "host-setup", "admin host-setup --user alice", "admin host-setup --user alice --pid 4711")
 @click.option("--user", "name", required=True, metavar="USER", help="Who will run upwhisk: a name or a number.")
 @click.option("--pid", type=int, metavar="PID", help="With cgroup v2: a process of that user, moved into the new group.")

@@ -6,10 +6,12 @@ import msgspec
 
 
 class Phases(msgspec.Struct, omit_defaults=True):
-    """How long each phase took, ms. `wait`: from acceptance until the node took it up; `place`: until it had a
-    container; `init` and `run`: around the guest; `paused`: frozen by the guard meanwhile."""
+    """How long each phase took, ms. `wait`: from acceptance until the node took it up, which is `queue`, until it
+    had a permit, and `bus`, on its way (by the clocks of two machines in a fleet; 0 where they differ by more); `place`: until it had a container; `init` and `run`: around the guest; `paused`: frozen by the guard meanwhile."""
 
     wait: float = 0.0
+    queue: float = 0.0
+    bus: float = 0.0
     place: float = 0.0
     init: float = 0.0
     run: float = 0.0
