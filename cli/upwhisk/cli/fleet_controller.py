@@ -6,7 +6,6 @@ is answered, and what is under way is left to the other controllers.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -81,7 +80,7 @@ class FleetController:
     async def _take_leave(self, controller: Controller) -> None:
         """Who stands before it is told first; then nothing new is taken, and who waits is answered: in the end by an id."""
         controller.leave()
-        await asyncio.sleep(self._settings.controller.leave_s)
+        await self._clock.sleep(self._settings.controller.leave_s)
         await controller.stop_accepting()
         if not await controller.wait_answered(self._settings.server.drain_s):
             log.warning("callers that wait get their ids", action="controller.drain_late", deadline_s=self._settings.server.drain_s)

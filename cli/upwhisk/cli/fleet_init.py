@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
 from upwhisk.cli.fleet_parts import FleetParts, parts_of
 from upwhisk.cli.guest_key import GuestKey, ensure_guest, given_key, write_wskprops_file
-from upwhisk.common.errors import StartupError, StoreUnavailable, UpwhiskError
+from upwhisk.common.errors import StartupError, UpwhiskError
 from upwhisk.common.ids import new_instance_id
 from upwhisk.common.settings import Settings
 from upwhisk.common.spi.nodes import Claim, NodeRegistry
@@ -65,15 +65,6 @@ async def granted(parts: FleetParts, settings: Settings, account: Settings, role
         if grant is not None:
             lines.append(await grant(own, other, role))
     return lines
-
-
-async def purge_marks(settings: Settings, tell: Callable[[int], None]) -> int:
-    """How many marks of deleted records were removed; 0 where the store keeps none. `StartupError`."""
-    purge = getattr(type(parts_of(settings).documents), "purge_marks", None)
-    try:
-        return 0 if purge is None else int(await purge(settings.couchdb, tell))
-    except StoreUnavailable as error:
-        raise StartupError(error.text) from None
 
 
 @asynccontextmanager

@@ -23,6 +23,7 @@ from upwhisk.controller.accept import message_of, refused_record
 from upwhisk.controller.admission import Admission
 from upwhisk.controller.catalog import Catalog, ResolvedAction
 from upwhisk.controller.entitlement import check_action
+from upwhisk.controller.keeping import check_keeps
 from upwhisk.controller.sequence import Sequences
 from upwhisk.loadbalancer.balancer import Balancer
 
@@ -75,7 +76,7 @@ class FireService:
         """Fire `trigger`; None if no rule is active. `Unavailable`: nothing was accepted."""
         if not trigger.has_active_rule:
             return None
-        self._check_accepts(identity)
+        check_keeps(self._ports.store, self._ports.balancer, identity.namespace)
         arguments = {**to_mapping(trigger.parameters), "__ow_headers": dict(headers), **payload}
         fired = _Fired(identity, arguments, transaction_id, traceparent)
         started: list[_Started] = []
@@ -90,13 +91,6 @@ class FireService:
         for one in going:
             await self._let_go(one, identity)
         return record.activation_id
-
-    def _check_accepts(self, identity: Identity) -> None:
-        reason = self._ports.store.accepts_work()
-        if reason is not None:
-            self._ports.balancer.refused["store"] += 1
-            log.info("refused", action="fire.refused", namespace=identity.namespace, reason=reason)
-            raise Unavailable.because(reason)
 
     async def _start(self, fired: _Fired, rule: str, link: RuleLink, started: list[_Started]) -> str:
         """Prepare the action of one rule; returns the rule's line in the trigger's log."""

@@ -18,6 +18,7 @@ from upwhisk.common.spi.store import ArtifactStore
 from upwhisk.controller.accept import message_of, refused_record
 from upwhisk.controller.admission import Admission
 from upwhisk.controller.api.ports import Call, Invoked
+from upwhisk.controller.keeping import check_keeps
 from upwhisk.controller.sequence import Sequences
 from upwhisk.loadbalancer.balancer import Balancer
 from upwhisk.loadbalancer.pending import Stopping
@@ -89,11 +90,7 @@ class InvocationService:
         return Invoked(message.activation_id, record if blocking else None)
 
     def _check_room(self, namespace: str, *, waits_for: str) -> None:
-        reason = self._ports.store.accepts_work()
-        if reason is not None:
-            self._ports.balancer.refused["store"] += 1
-            log.info("refused", action="invocation.refused", namespace=namespace, reason=reason)
-            raise Unavailable.because(reason)
+        check_keeps(self._ports.store, self._ports.balancer, namespace)
         reason = self._ports.balancer.refusal(namespace, waits_for=waits_for)
         if reason is not None:
             log.info("refused", action="invocation.refused", namespace=namespace, reason=reason)

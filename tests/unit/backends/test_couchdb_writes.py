@@ -65,6 +65,11 @@ def accepting(refused: Callable[[dict[str, Any]], Reaction | None]) -> Callable[
     return react
 
 
+def unless_attached(id_: str, refusal: Reaction) -> Callable[[dict[str, Any]], Reaction | None]:
+    """One record is refused in any form but that of an attachment."""
+    return lambda row: refusal if row["activationId"] == id_ and "_attachments" not in row else None
+
+
 def saved(couch: ScriptedCouch) -> list[list[str]]:
     return [[row["activationId"] for row in asked.json["docs"]] for asked in couch.asked]
 
@@ -73,11 +78,7 @@ def saved(couch: ScriptedCouch) -> list[list[str]]:
 async def test_a_row_that_is_refused_as_json_goes_as_an_attachment(refusal: Reaction) -> None:
     records = [record() for _ in range(8)]
     bad = records[5].activation_id
-
-    def refused(row: dict[str, Any]) -> Reaction | None:
-        return refusal if row["activationId"] == bad and "_attachments" not in row else None
-
-    couch = ScriptedCouch(react=accepting(refused))
+    couch = ScriptedCouch(react=accepting(unless_attached(bad, refusal)))
     async with activations(couch) as store:
         assert await store.put(records) == 8
     assert [len(ids) for ids in saved(couch)] == [8, 4, 4, 2, 1, 1, 1, 2]
@@ -91,13 +92,10 @@ CRASH = Say(500, {"error": "unknown_error", "reason": "badarith", "ref": 1})
 async def test_a_row_at_which_couchdb_crashes_goes_as_an_attachment_and_holds_up_nobody() -> None:
     records = [record() for _ in range(4)]
     bad = records[0].activation_id
-
-    def refused(row: dict[str, Any]) -> Reaction | None:
-        return CRASH if row["activationId"] == bad and "_attachments" not in row else None
-
-    couch = ScriptedCouch(react=accepting(refused))
+    couch = ScriptedCouch(react=accepting(unless_attached(bad, CRASH)))
     async with activations(couch) as store:
         assert await store.put(records) == 4
+    assert saved(couch)[-1] == [each.activation_id for each in records[2:]]
 
 
 @pytest.mark.parametrize("failure", [CRASH, Say(500, {"error": "internal_server_error"})])

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 
+import msgspec
 import pytest
 import structlog.testing
 from fakes.rig import GUEST, ActionLimits, Status, failed, rig, succeeded
 from fakes.until import until
 
 from upwhisk.common.errors import BadRequest, Unavailable
-from upwhisk.common.messages import Returned
+from upwhisk.common.ids import new_activation_id
+from upwhisk.common.messages import ActivationMessage, Returned
 from upwhisk.common.model.activation import encode_record
 from upwhisk.common.model.identity import Identity, NamespaceLimits
 from upwhisk.common.model.parameters import Parameter
@@ -51,6 +53,19 @@ async def test_who_waits_too_long_gets_an_id_that_is_durable() -> None:
         assert invoked.record is None
         (entry,) = await platform.store.journal.pending()
         assert (entry.message.activation_id, entry.attempt) == (invoked.activation_id, 1)
+
+
+async def test_a_message_says_how_long_it_waited_for_a_permit() -> None:
+    async with rig() as platform:
+        await platform.action("held")
+        seen: list[ActivationMessage] = []
+        platform.node.behaviours["held"] = seen.append
+        await platform.invoke("held", blocking=False)
+        await until(lambda: len(seen) == 1)
+        late = msgspec.structs.replace(seen[0], activation_id=new_activation_id(), accepted_ms=seen[0].accepted_ms - 60_000, dispatch=0)
+        platform.balancer.publish(late)
+        await until(lambda: len(seen) == 2)
+        assert seen[0].queued_ms < 30_000 < 60_000 <= seen[1].queued_ms
 
 
 async def test_who_waits_when_waits_end_gets_an_id_that_is_durable() -> None:

@@ -230,7 +230,7 @@ def purge(session: Session, config: Path | None) -> None:
     import asyncio
     import sys
 
-    from upwhisk.cli.fleet_init import purge_marks
+    from upwhisk.cli.fleet_marks import purge_marks
     from upwhisk.common.errors import StartupError
     from upwhisk.common.settings_file import load_settings
 
